@@ -1,0 +1,5 @@
+"""imagepipe: the Images API v2 in front of durable, visible, cancellable imports.
+
+What lives where, and which package may import which, is fixed in
+doc/source/contributor/architecture.rst and held by tests/unit/test_architecture.py.
+"""

@@ -1,0 +1,1 @@
+"""Tests of imagepipe: stories over real parts."""
