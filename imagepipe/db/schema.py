@@ -1,0 +1,258 @@
+"""Every table of imagepipe. TaskFlow's own tables stand beside them (db/migrate.py).
+
+Times are naive UTC with microseconds. Leases are seconds since the epoch on the
+database's clock (db/clock.py), so that workers need not agree on theirs. Ids are UUIDs
+as 36 characters. Long values are indexed by digest.
+"""
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import mysql
+from sqlalchemy.ext import compiler
+from sqlalchemy.schema import CreateTable
+
+metadata = sa.MetaData(
+    naming_convention={
+        'ix': 'ix_%(table_name)s_%(column_0_N_name)s',
+        'uq': 'uq_%(table_name)s_%(column_0_N_name)s',
+        'fk': 'fk_%(table_name)s_%(column_0_name)s',
+        'pk': 'pk_%(table_name)s',
+    }
+)
+
+
+@compiler.compiles(CreateTable, 'mysql')
+@compiler.compiles(CreateTable, 'mariadb')
+def _binary_collation(element: CreateTable, ddl: sa.sql.compiler.DDLCompiler, **kwargs: object) -> str:
+    """Names are compared byte by byte, trailing blanks included: `Foo`, `foo`, `foo ` are three."""
+    collation = 'utf8mb4_nopad_bin' if ddl.dialect.is_mariadb else 'utf8mb4_0900_bin'
+    statement = ddl.visit_create_table(element, **kwargs).rstrip()
+    return f'{statement} ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE={collation}'
+
+
+Uuid = sa.String(36)
+Moment = sa.DateTime().with_variant(mysql.DATETIME(fsp=6), 'mysql', 'mariadb')
+Seconds = sa.Double(53)
+Bytes = sa.BigInteger()
+Document = sa.Text().with_variant(mysql.LONGTEXT(), 'mysql', 'mariadb')
+LongText = sa.Text().with_variant(mysql.MEDIUMTEXT(), 'mysql', 'mariadb')
+Counter = sa.BigInteger().with_variant(sa.Integer, 'sqlite')
+
+
+def _id() -> sa.Column:
+    return sa.Column('id', Uuid, primary_key=True)
+
+
+images = sa.Table(
+    'images', metadata,
+    _id(),
+    sa.Column('name', sa.String(255)),
+    sa.Column('status', sa.String(30), nullable=False),
+    sa.Column('visibility', sa.String(9), nullable=False),
+    sa.Column('owner', sa.String(255)),
+    sa.Column('protected', sa.Boolean, nullable=False, default=False),
+    sa.Column('os_hidden', sa.Boolean, nullable=False, default=False),
+    sa.Column('disk_format', sa.String(20)),
+    sa.Column('container_format', sa.String(20)),
+    sa.Column('min_disk', sa.Integer, nullable=False, default=0),
+    sa.Column('min_ram', sa.Integer, nullable=False, default=0),
+    sa.Column('size', Bytes),
+    sa.Column('virtual_size', Bytes),
+    sa.Column('checksum', sa.String(32)),
+    sa.Column('os_hash_algo', sa.String(64)),
+    sa.Column('os_hash_value', sa.String(128)),
+    sa.Column('created_at', Moment, nullable=False),
+    sa.Column('updated_at', Moment, nullable=False),
+    sa.Index('ix_images_owner_created', 'owner', 'created_at', 'id'),
+    sa.Index('ix_images_visibility_created', 'visibility', 'created_at', 'id'),
+    sa.Index('ix_images_created', 'created_at', 'id'),
+)
+
+#: Ids that were used once; a create with one of them is refused for ever.
+tombstones = sa.Table(
+    'tombstones', metadata,
+    _id(),
+    sa.Column('owner', sa.String(255)),
+    sa.Column('deleted_at', Moment, nullable=False),
+)
+
+properties = sa.Table(
+    'properties', metadata,
+    sa.Column('image_id', Uuid, sa.ForeignKey('images.id', ondelete='CASCADE'), primary_key=True),
+    sa.Column('name', sa.String(255), primary_key=True),
+    sa.Column('value', LongText, nullable=False),
+    sa.Column('digest', sa.String(64), nullable=False),
+    sa.Index('ix_properties_name_digest', 'name', 'digest', 'image_id'),
+)
+
+tags = sa.Table(
+    'tags', metadata,
+    sa.Column('image_id', Uuid, sa.ForeignKey('images.id', ondelete='CASCADE'), primary_key=True),
+    sa.Column('tag', sa.String(255), primary_key=True),
+    sa.Index('ix_tags_tag', 'tag', 'image_id'),
+)
+
+members = sa.Table(
+    'members', metadata,
+    sa.Column('image_id', Uuid, sa.ForeignKey('images.id', ondelete='CASCADE'), primary_key=True),
+    sa.Column('member', sa.String(255), primary_key=True),
+    sa.Column('status', sa.String(20), nullable=False),
+    sa.Column('created_at', Moment, nullable=False),
+    sa.Column('updated_at', Moment, nullable=False),
+    sa.Index('ix_members_member_status', 'member', 'status', 'image_id'),
+)
+
+representations = sa.Table(
+    'representations', metadata,
+    _id(),
+    sa.Column('image_id', Uuid, nullable=False),
+    #: The image's id for its primary representation, else null: unique, so there is one at most.
+    sa.Column('primary_of', Uuid),
+    sa.Column('disk_format', sa.String(20)),
+    sa.Column('container_format', sa.String(20)),
+    sa.Column('size', Bytes),
+    sa.Column('virtual_size', Bytes),
+    sa.Column('digests', Document, nullable=False),
+    sa.Column('created_at', Moment, nullable=False),
+    sa.UniqueConstraint('primary_of'),
+    sa.Index('ix_representations_image_id', 'image_id'),
+)
+
+locations = sa.Table(
+    'locations', metadata,
+    _id(),
+    sa.Column('image_id', Uuid, nullable=False),
+    sa.Column('representation_id', Uuid, nullable=False),
+    sa.Column('import_id', Uuid),
+    sa.Column('store', sa.String(255), nullable=False),
+    sa.Column('state', sa.String(10), nullable=False),
+    sa.Column('object_name', sa.String(255)),
+    sa.Column('epoch', sa.Integer, nullable=False, default=0),
+    sa.Column('url', LongText),
+    sa.Column('size', Bytes),
+    sa.Column('metadata', Document, nullable=False),
+    sa.Column('error_code', sa.String(64)),
+    sa.Column('created_at', Moment, nullable=False),
+    sa.Column('updated_at', Moment, nullable=False),
+    sa.Column('checked_at', Moment),
+    sa.Index('ix_locations_image_id', 'image_id', 'state'),
+    sa.Index('ix_locations_import_id', 'import_id'),
+    sa.Index('ix_locations_state', 'state', 'updated_at'),
+)
+
+imports = sa.Table(
+    'imports', metadata,
+    _id(),
+    sa.Column('image_id', Uuid, nullable=False),
+    #: The image's id while the import lives, else null: unique, so there is one live import at most.
+    sa.Column('live_image_id', Uuid),
+    sa.Column('owner', sa.String(255)),
+    sa.Column('user_id', sa.String(255)),
+    sa.Column('request_id', sa.String(255)),
+    sa.Column('method', sa.String(32), nullable=False),
+    sa.Column('state', sa.String(10), nullable=False),
+    #: The end that a reverting import comes to: failed or cancelled.
+    sa.Column('outcome', sa.String(10)),
+    sa.Column('plan', Document, nullable=False),
+    sa.Column('flow_version', sa.Integer, nullable=False),
+    sa.Column('logbook_id', Uuid, nullable=False),
+    sa.Column('flow_id', Uuid, nullable=False),
+    sa.Column('source_url', LongText),
+    sa.Column('source_shown', LongText),
+    sa.Column('source_size', Bytes),
+    sa.Column('source_digests', Document, nullable=False),
+    sa.Column('detected_format', sa.String(20)),
+    sa.Column('result', Document, nullable=False),
+    sa.Column('error_code', sa.String(64)),
+    sa.Column('error_message', LongText),
+    sa.Column('error_step', sa.String(255)),
+    sa.Column('claim_owner', sa.String(255)),
+    sa.Column('claim_expires', Seconds),
+    sa.Column('epoch', sa.Integer, nullable=False, default=0),
+    sa.Column('retry_of', Uuid),
+    sa.Column('trace', Document),
+    sa.Column('created_at', Moment, nullable=False),
+    sa.Column('updated_at', Moment, nullable=False),
+    sa.Column('started_at', Moment),
+    sa.Column('finished_at', Moment),
+    sa.UniqueConstraint('live_image_id'),
+    sa.Index('ix_imports_image_id', 'image_id', 'created_at'),
+    sa.Index('ix_imports_owner_created', 'owner', 'created_at', 'id'),
+    sa.Index('ix_imports_state_created', 'state', 'created_at', 'id'),
+)
+
+import_steps = sa.Table(
+    'import_steps', metadata,
+    sa.Column('import_id', Uuid, sa.ForeignKey('imports.id', ondelete='CASCADE'), primary_key=True),
+    sa.Column('name', sa.String(255), primary_key=True),
+    sa.Column('position', sa.Integer, nullable=False),
+    sa.Column('state', sa.String(10), nullable=False),
+    sa.Column('attempt', sa.Integer, nullable=False, default=0),
+    #: How often a claim expired while this step ran; a completed step starts again at 0.
+    sa.Column('crashes', sa.Integer, nullable=False, default=0),
+    sa.Column('worker', sa.String(255)),
+    sa.Column('bytes_done', Bytes),
+    sa.Column('bytes_total', Bytes),
+    sa.Column('started_at', Moment),
+    sa.Column('updated_at', Moment),
+    sa.Column('finished_at', Moment),
+    sa.Column('error_code', sa.String(64)),
+    sa.Column('error_message', LongText),
+)
+
+transfers = sa.Table(
+    'transfers', metadata,
+    _id(),
+    sa.Column('image_id', Uuid, nullable=False),
+    sa.Column('kind', sa.String(8), nullable=False),
+    sa.Column('state', sa.String(8), nullable=False),
+    sa.Column('store', sa.String(255)),
+    sa.Column('object_name', sa.String(255), nullable=False),
+    sa.Column('owner', sa.String(255), nullable=False),
+    sa.Column('epoch', sa.Integer, nullable=False, default=1),
+    sa.Column('expires', Seconds),
+    sa.Column('reserved', Bytes, nullable=False, default=0),
+    sa.Column('size', Bytes),
+    sa.Column('digests', Document, nullable=False),
+    sa.Column('verdict', Document),
+    sa.Column('identity', Document),
+    sa.Column('created_at', Moment, nullable=False),
+    sa.Column('updated_at', Moment, nullable=False),
+    sa.Index('ix_transfers_image_id', 'image_id'),
+    sa.Index('ix_transfers_state_expires', 'state', 'expires'),
+)
+
+outbox = sa.Table(
+    'outbox', metadata,
+    sa.Column('id', Counter, primary_key=True, autoincrement=True),
+    sa.Column('event_type', sa.String(64), nullable=False),
+    sa.Column('priority', sa.String(8), nullable=False),
+    sa.Column('payload', Document, nullable=False),
+    #: Set for events of which there is one at most, such as the end of an import.
+    sa.Column('once', sa.String(128)),
+    sa.Column('attempts', sa.Integer, nullable=False, default=0),
+    sa.Column('due', Seconds, nullable=False),
+    sa.Column('sender', sa.String(255)),
+    sa.Column('created_at', Moment, nullable=False),
+    sa.Column('sent_at', Moment),
+    sa.UniqueConstraint('once'),
+    sa.Index('ix_outbox_sent_due', 'sent_at', 'due', 'id'),
+)
+
+#: What a project uses of a limited resource; reserved by one conditional UPDATE.
+usages = sa.Table(
+    'usages', metadata,
+    sa.Column('scope', sa.String(255), primary_key=True),
+    sa.Column('resource', sa.String(64), primary_key=True),
+    sa.Column('used', Bytes, nullable=False, default=0),
+    sa.Column('updated_at', Moment, nullable=False),
+)
+
+workers = sa.Table(
+    'workers', metadata,
+    sa.Column('name', sa.String(255), primary_key=True),
+    sa.Column('host', sa.String(255), nullable=False),
+    sa.Column('pid', sa.Integer, nullable=False),
+    sa.Column('version', sa.String(64), nullable=False),
+    sa.Column('started_at', Moment, nullable=False),
+    sa.Column('seen', Seconds, nullable=False),
+)
