@@ -1,0 +1,48 @@
+#!/usr/bin/env bash
+# Run the tests: tools/test.sh [regular expressions of test names]
+#
+# Sets up what is missing (Debian packages where the user may, a virtual environment in .venv), runs
+# stestr, says which stores, databases and servers took part, and ends with 'N passed, N failed'.
+# IMAGEPIPE_TEST_WORKERS sets the number of workers. With CI=true a skipped test counts as failed.
+set -euo pipefail
+
+# shellcheck source=tools/environment.sh
+source "$(dirname "${BASH_SOURCE[0]}")/environment.sh"
+
+case ${1:-} in
+-h | --help)
+    sed -n '2,6s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"
+    exit 0
+    ;;
+esac
+
+counted=no
+coverage_log=$(mktemp)
+at_exit() {
+    rm -f "$coverage_log"
+    [ "$counted" = yes ] || echo '0 passed, 1 failed'
+}
+trap at_exit EXIT
+
+prepare_packages test
+prepare_venv test
+cd "$PROJECT"
+export IMAGEPIPE_COVERAGE_LOG=$coverage_log
+export PATH=$VENV/bin:$PATH:/usr/sbin:/sbin
+
+workers=${IMAGEPIPE_TEST_WORKERS:-$(nproc)}
+[ "$workers" -ge 2 ] || workers=2
+[ "$workers" -le 4 ] || workers=4
+
+# stestr records no run when a test module cannot be imported.
+recorded() {
+    cat .stestr/next-stream 2>/dev/null || echo none
+}
+
+before=$(recorded)
+status=0
+stestr run --concurrency "$workers" "$@" || status=$?
+unrecorded=()
+[ "$(recorded)" != "$before" ] || unrecorded=(--unrecorded)
+counted=yes
+python tools/summary.py --ran "$coverage_log" --status "$status" "${unrecorded[@]}"
