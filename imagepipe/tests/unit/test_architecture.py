@@ -1,0 +1,341 @@
+"""The rules of doc/source/contributor/architecture.rst, held against the code.
+
+A rule is a function of parsed modules that returns sentences, one for each breach. Each rule is
+asked twice: of the project, where it must find nothing, and of a planted breach, which it must find.
+"""
+
+import ast
+import dataclasses
+import pathlib
+import re
+from collections.abc import Callable, Iterator
+
+import testscenarios
+import testtools
+
+import imagepipe
+from imagepipe import errors
+
+ROOT = pathlib.Path(imagepipe.__file__).parent
+
+ANYTHING = frozenset({'*'})
+
+#: Which of our packages a package may import when it runs. Imports for type hints only
+#: (`if TYPE_CHECKING`) are free: they make nothing depend on anything.
+MAY_IMPORT: dict[str, frozenset[str]] = {
+    'errors': frozenset(),
+    'context': frozenset({'errors'}),
+    'domain': frozenset({'errors'}),
+    'policies': frozenset({'errors'}),
+    'conf': frozenset({'errors'}),
+    'policy': frozenset({'errors', 'context', 'policies'}),
+    'quota': frozenset({'errors', 'domain'}),
+    'notifications': frozenset({'errors', 'domain'}),
+    'tracing': frozenset({'errors'}),
+    'db': frozenset({'errors', 'domain'}),
+    'stores': frozenset({'errors', 'domain'}),
+    'formats': frozenset({'errors'}),
+    'sources': frozenset({'errors', 'stores', 'formats'}),
+    'operations': frozenset({'errors', 'context', 'domain', 'policies'}),
+    'flows': frozenset({'errors', 'domain', 'formats'}),
+    'jobs': frozenset({'errors', 'domain', 'db', 'flows'}),
+    'api': frozenset({'errors', 'context', 'domain', 'operations'}),
+    'services': ANYTHING,
+    'cmd': ANYTHING,
+    'wsgi': ANYTHING,
+}
+
+#: The only packages that may import a library; nobody may import one that has an empty set.
+ONLY_IMPORTERS: dict[str, frozenset[str]] = {
+    'sqlalchemy': frozenset({'db', 'jobs'}),
+    'alembic': frozenset({'db', 'jobs'}),
+    'oslo_db': frozenset({'db', 'jobs'}),
+    'glance_store': frozenset({'stores'}),
+    'subprocess': frozenset({'formats'}),
+    'urllib3': frozenset({'sources'}),
+    'requests': frozenset({'sources'}),
+    'urllib.request': frozenset({'sources'}),
+    'http.client': frozenset({'sources'}),
+    'taskflow': frozenset({'flows', 'jobs'}),
+    'webob': frozenset({'api', 'wsgi'}),
+    'routes': frozenset({'api', 'wsgi'}),
+    'oslo_policy': frozenset({'policies', 'policy'}),
+    'oslo_config': frozenset({'conf', 'services', 'cmd', 'wsgi'}),
+    'eventlet': frozenset(),
+}
+
+#: Where `except Exception` may stand, and why.
+EDGES: dict[str, str] = {
+    'stores/streams.py': "a sink's thread hands every error to the thread that pumps",
+}
+
+#: Modules whose length is that of a table.
+TABLES = ('errors.py', 'conf/', 'policies/', 'db/migrations/')
+LONGEST = 400
+
+NO_NOUNS = frozenset({'utils', 'util', 'common', 'helpers', 'constants', 'misc'})
+
+
+@dataclasses.dataclass(frozen=True)
+class Module:
+    """One parsed file; `path` is relative to the package, as 'stores/streams.py'."""
+
+    path: str
+    text: str
+
+    @property
+    def package(self) -> str:
+        """The part of imagepipe it belongs to: 'stores', or 'errors' for errors.py."""
+        return pathlib.PurePath(self.path).parts[0].removesuffix('.py')
+
+    @property
+    def tree(self) -> ast.Module:
+        return ast.parse(self.text, self.path)
+
+    def imports(self) -> Iterator[tuple[int, str]]:
+        """(line, full name) of what is imported when the code runs, at any depth."""
+        here = ('imagepipe', *pathlib.PurePath(self.path).parts[:-1])
+        for node in running(self.tree):
+            if isinstance(node, ast.Import):
+                yield from ((node.lineno, alias.name) for alias in node.names)
+            elif isinstance(node, ast.ImportFrom):
+                base = here[: len(here) - node.level + 1] if node.level else ()
+                name = '.'.join((*base, *([node.module] if node.module else [])))
+                yield from ((node.lineno, f'{name}.{alias.name}') for alias in node.names)
+
+
+def running(node: ast.AST) -> Iterator[ast.AST]:
+    """Every node below, less the bodies of `if TYPE_CHECKING`."""
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.If) and ast.unparse(child.test).endswith('TYPE_CHECKING'):
+            continue
+        yield child
+        yield from running(child)
+
+
+def product() -> list[Module]:
+    """The project's own code, without its tests."""
+    paths = [path for path in sorted(ROOT.rglob('*.py')) if path.relative_to(ROOT).parts[0] != 'tests']
+    return [Module(path.relative_to(ROOT).as_posix(), path.read_text()) for path in paths]
+
+
+def own_imports(modules: list[Module]) -> Iterator[str]:
+    for module in modules:
+        allowed = MAY_IMPORT.get(module.package, frozenset()) | {module.package}
+        if module.path == '__init__.py' or '*' in allowed:
+            continue
+        for line, name in module.imports():
+            parts = name.split('.')
+            if parts[0] == 'imagepipe' and len(parts) > 1 and parts[1] not in allowed:
+                yield f'{module.path}:{line}: {module.package} may not import {parts[1]}'
+
+
+def libraries(modules: list[Module]) -> Iterator[str]:
+    for module in modules:
+        for line, name in module.imports():
+            for library, importers in ONLY_IMPORTERS.items():
+                if f'{name}.'.startswith(f'{library}.') and module.package not in importers:
+                    yield f'{module.path}:{line}: {module.package} may not import {library}'
+
+
+def listed_packages(modules: list[Module]) -> Iterator[str]:
+    for package in sorted({module.package for module in modules} - {'__init__'} - MAY_IMPORT.keys()):
+        yield f'{package}: not in the table of what may import what'
+
+
+def asserts(modules: list[Module]) -> Iterator[str]:
+    for module in modules:
+        for node in ast.walk(module.tree):
+            if isinstance(node, ast.Assert):
+                yield f'{module.path}:{node.lineno}: assert in product code'
+
+
+def prints(modules: list[Module]) -> Iterator[str]:
+    for module in modules:
+        for node in ast.walk(module.tree):
+            if isinstance(node, ast.Call) and ast.unparse(node.func) == 'print' and module.package != 'cmd':
+                yield f'{module.path}:{node.lineno}: print outside cmd'
+
+
+def global_configuration(modules: list[Module]) -> Iterator[str]:
+    for module in modules:
+        for node in ast.walk(module.tree):
+            if isinstance(node, ast.Attribute) and ast.unparse(node) == 'cfg.CONF':
+                yield f'{module.path}:{node.lineno}: cfg.CONF'
+        for line, name in module.imports():
+            if name == 'oslo_config.cfg.CONF':
+                yield f'{module.path}:{line}: cfg.CONF'
+
+
+def broad_excepts(modules: list[Module]) -> Iterator[str]:
+    broad = {'Exception', 'BaseException'}
+    for module in modules:
+        for node in ast.walk(module.tree):
+            if not isinstance(node, ast.ExceptHandler) or module.path in EDGES:
+                continue
+            caught = (
+                {name.id for name in ast.walk(node.type) if isinstance(name, ast.Name)}
+                if node.type
+                else broad
+            )
+            if caught & broad and not isinstance(node.body[-1], ast.Raise):
+                yield f'{module.path}:{node.lineno}: a broad except that is no edge'
+
+
+def lengths(modules: list[Module]) -> Iterator[str]:
+    for module in modules:
+        lines = len(module.text.splitlines())
+        if lines > LONGEST and not module.path.startswith(TABLES):
+            yield f'{module.path}: {lines} lines, {LONGEST} are the most'
+
+
+def names(modules: list[Module]) -> Iterator[str]:
+    for module in modules:
+        for part in pathlib.PurePath(module.path).with_suffix('').parts:
+            if part in NO_NOUNS:
+                yield f'{module.path}: {part} is no noun of the field'
+
+
+def docstrings(modules: list[Module]) -> Iterator[str]:
+    for module in modules:
+        if module.path.startswith('db/migrations/'):
+            continue
+        if not ast.get_docstring(module.tree):
+            yield f'{module.path}: no docstring'
+
+
+def error_homes(modules: list[Module]) -> Iterator[str]:
+    declared = {cls.__name__ for cls in all_errors()}
+    for module in modules:
+        for node in ast.walk(module.tree):
+            if isinstance(node, ast.ClassDef) and module.path != 'errors.py':
+                bases = {ast.unparse(base).rpartition('.')[2] for base in node.bases}
+                if bases & declared:
+                    yield f'{module.path}:{node.lineno}: {node.name} belongs into errors.py'
+
+
+def error_codes(modules: list[Module]) -> Iterator[str]:
+    seen: dict[str, str] = {}
+    for module in modules:
+        for node in module.tree.body if module.path == 'errors.py' else []:
+            if not isinstance(node, ast.ClassDef):
+                continue
+            found = [value.value for value in assigned(node, 'code') if isinstance(value, ast.Constant)]
+            for code in found:
+                if code in seen:
+                    yield f'{code}: declared by {seen[code]} and by {node.name}'
+                seen[code] = node.name
+                if not re.fullmatch(r'imagepipe(\.[a-z][a-z0-9_]*){1,2}', code):
+                    yield f'{code}: not of the form imagepipe.noun.what'
+            if found and not ast.get_docstring(node):
+                yield f'{node.name}: no docstring, and so no line on the page of error codes'
+
+
+def assigned(node: ast.ClassDef, name: str) -> Iterator[ast.expr]:
+    """The values that a class body assigns to a name."""
+    for statement in node.body:
+        if isinstance(statement, ast.Assign) and [ast.unparse(target) for target in statement.targets] == [
+            name
+        ]:
+            yield statement.value
+
+
+def all_errors(base: type = errors.ImagepipeError) -> Iterator[type]:
+    yield base
+    for cls in base.__subclasses__():
+        yield from all_errors(cls)
+
+
+Rule = Callable[[list[Module]], Iterator[str]]
+
+#: A rule, and a breach of it: (path, code).
+RULES: list[tuple[Rule, str, str]] = [
+    (own_imports, 'domain/a.py', 'from imagepipe.db import schema'),
+    (own_imports, 'formats/a.py', 'def f():\n    import imagepipe.stores.streams'),
+    (own_imports, 'flows/steps/a.py', 'from ...stores import staging'),
+    (own_imports, 'api/v2/a.py', 'from imagepipe import db'),
+    (libraries, 'operations/a.py', 'from sqlalchemy import orm'),
+    (libraries, 'flows/a.py', 'import glance_store.backend'),
+    (libraries, 'stores/a.py', 'import subprocess'),
+    (libraries, 'stores/a.py', 'from urllib import request'),
+    (libraries, 'stores/a.py', 'from http import client'),
+    (libraries, 'db/a.py', 'import taskflow.engines'),
+    (libraries, 'operations/a.py', 'import webob.exc'),
+    (libraries, 'cmd/a.py', 'import eventlet'),
+    (listed_packages, 'extras/a.py', ''),
+    (asserts, 'db/a.py', 'def f(x):\n    assert x'),
+    (prints, 'jobs/a.py', 'print(1)'),
+    (global_configuration, 'services.py', 'from oslo_config import cfg\nx = cfg.CONF.debug'),
+    (global_configuration, 'services.py', 'from oslo_config.cfg import CONF'),
+    (broad_excepts, 'db/a.py', 'try:\n    f()\nexcept Exception:\n    pass'),
+    (broad_excepts, 'db/a.py', 'try:\n    f()\nexcept (KeyError, BaseException):\n    pass'),
+    (broad_excepts, 'db/a.py', 'try:\n    f()\nexcept:\n    pass'),
+    (lengths, 'db/a.py', 'x = 1\n' * (LONGEST + 1)),
+    (names, 'db/utils.py', ''),
+    (names, 'common/paths.py', ''),
+    (docstrings, 'db/a.py', 'x = 1'),
+    (error_homes, 'db/a.py', 'class Odd(errors.NotFound):\n    pass'),
+    (error_codes, 'errors.py', 'class A(E):\n    """a"""\n    code = "x"'),
+    (error_codes, 'errors.py', 'class A(E):\n    code = "imagepipe.a.b"'),
+    (
+        error_codes,
+        'errors.py',
+        'class A(E):\n    """a"""\n    code = "imagepipe.a.b"\n'
+        'class B(E):\n    """b"""\n    code = "imagepipe.a.b"',
+    ),
+]
+
+#: What the rules must not mistake for a breach.
+ALLOWED = [
+    (
+        own_imports,
+        'flows/a.py',
+        'import typing\nif typing.TYPE_CHECKING:\n    from imagepipe.db import database',
+    ),
+    (
+        own_imports,
+        'jobs/a.py',
+        'from imagepipe import errors\nfrom imagepipe.db import database\nfrom . import b',
+    ),
+    (own_imports, 'db/a.py', 'from .. import errors'),
+    (libraries, 'formats/a.py', 'import subprocess\nimport urllib.parse\nfrom http import HTTPStatus'),
+    (prints, 'cmd/a.py', 'print(1)'),
+    (broad_excepts, 'db/a.py', 'try:\n    f()\nexcept Exception:\n    g()\n    raise'),
+    (lengths, 'conf/a.py', 'x = 1\n' * (LONGEST + 1)),
+]
+
+
+def named(rules: list[tuple[Rule, str, str]]) -> list[tuple[str, dict]]:
+    """Scenarios, one for each (rule, path, code)."""
+    return [
+        (f'{rule.__name__}, {path}, {number}', {'rule': rule, 'path': path, 'code': code})
+        for number, (rule, path, code) in enumerate(rules)
+    ]
+
+
+class TheProjectTest(testscenarios.WithScenarios, testtools.TestCase):
+    scenarios = [(rule.__name__, {'rule': rule}) for rule in dict.fromkeys(r for r, _, _ in RULES)]
+
+    def test_keeps_the_rule(self) -> None:
+        modules = product()
+        self.assertGreater(len(modules), 10)
+        self.assertEqual([], list(self.rule(modules)))
+
+
+class PlantedBreachTest(testscenarios.WithScenarios, testtools.TestCase):
+    scenarios = named(RULES)
+
+    def test_is_found(self) -> None:
+        self.assertNotEqual([], list(self.rule([Module(self.path, self.code)])))
+
+
+class AllowedTest(testscenarios.WithScenarios, testtools.TestCase):
+    scenarios = named(ALLOWED)
+
+    def test_is_not_mistaken_for_a_breach(self) -> None:
+        self.assertEqual([], list(self.rule([Module(self.path, self.code)])))
+
+
+class EdgesTest(testtools.TestCase):
+    def test_every_edge_still_exists(self) -> None:
+        self.assertEqual([], [path for path in EDGES if not (ROOT / path).exists()])
