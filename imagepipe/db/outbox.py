@@ -1,0 +1,99 @@
+"""The outbox: notifications written with the change they tell of, sent afterwards."""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import sqlalchemy as sa
+
+from imagepipe.db import documents
+from imagepipe.db.schema import outbox
+from imagepipe.domain.event import Event, Priority
+
+if TYPE_CHECKING:
+    from imagepipe.db.transaction import Transaction
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Letter:
+    """One notification on its way. attempts counts failed deliveries."""
+
+    id: int
+    event_type: str
+    priority: str
+    payload: object
+    attempts: int
+
+
+class OutboxRepository:
+    """Adds notifications, lends them to senders, and forgets them when sent."""
+
+    def __init__(self, tx: 'Transaction') -> None:
+        self._tx = tx
+        self._connection = tx.connection
+
+    def add(
+        self, event: Event, payload: Mapping[str, object] | str, *, priority: Priority, once: str | None
+    ) -> None:
+        """Record a notification; with `once`, unless one with that key is there."""
+        if once is not None and self._exists(once):
+            return
+        self._connection.execute(
+            sa.insert(outbox).values(
+                event_type=event.value,
+                priority=priority.value,
+                payload=documents.dump(payload),
+                once=once,
+                due=self._tx.clock,
+                created_at=self._tx.now,
+            )
+        )
+
+    def _exists(self, once: str) -> bool:
+        return self._connection.execute(
+            sa.select(outbox.c.id).where(outbox.c.once == once)
+        ).first() is not None
+
+    def take(self, sender: str, *, lease: float, limit: int) -> list[Letter]:
+        """Lend due letters to a sender; they come back after `lease` seconds unless settled."""
+        due = sa.select(outbox.c.id).where(outbox.c.sent_at.is_(None), outbox.c.due <= self._tx.clock)
+        ids = list(self._connection.execute(due.order_by(outbox.c.due, outbox.c.id).limit(limit)).scalars())
+        taken = [number for number in ids if self._lend(number, sender, lease)]
+        if not taken:
+            return []
+        rows = self._connection.execute(
+            sa.select(outbox).where(outbox.c.id.in_(taken)).order_by(outbox.c.id)
+        )
+        return [
+            Letter(
+                id=row.id, event_type=row.event_type, priority=row.priority,
+                payload=documents.load(row.payload), attempts=row.attempts,
+            )
+            for row in rows
+        ]
+
+    def _lend(self, number: int, sender: str, lease: float) -> bool:
+        statement = sa.update(outbox).where(
+            outbox.c.id == number, outbox.c.sent_at.is_(None), outbox.c.due <= self._tx.clock
+        ).values(due=self._tx.clock + lease, sender=sender)
+        return self._connection.execute(statement).rowcount == 1
+
+    def sent(self, ids: Sequence[int]) -> None:
+        """The broker has these."""
+        self._connection.execute(
+            sa.update(outbox).where(outbox.c.id.in_(list(ids))).values(sent_at=self._tx.now)
+        )
+
+    def failed(self, number: int, *, wait: float) -> None:
+        """Not delivered: due again in `wait` seconds."""
+        self._connection.execute(
+            sa.update(outbox)
+            .where(outbox.c.id == number)
+            .values(attempts=outbox.c.attempts + 1, due=self._tx.clock + wait)
+        )
+
+    def purge(self, before: object) -> int:
+        """Forget what was sent before a time; how many."""
+        return self._connection.execute(
+            sa.delete(outbox).where(outbox.c.sent_at.is_not(None), outbox.c.sent_at < before)
+        ).rowcount

@@ -1,0 +1,114 @@
+"""The steps of imports: what an operator or tenant watches."""
+
+import dataclasses
+import datetime
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import sqlalchemy as sa
+
+from imagepipe.db.schema import import_steps as steps
+from imagepipe.domain.import_ import Step, StepState
+
+if TYPE_CHECKING:
+    from imagepipe.db.transaction import Transaction
+
+_FIELDS = tuple(field.name for field in dataclasses.fields(Step))
+_COLUMNS = tuple(steps.c[name] for name in _FIELDS)
+_AT_WORK = (StepState.RUNNING.value, StepState.REVERTING.value)
+
+
+class StepRepository:
+    """Reads and writes the steps of imports."""
+
+    def __init__(self, tx: 'Transaction') -> None:
+        self._tx = tx
+        self._connection = tx.connection
+
+    def plan(self, import_id: str, names: Sequence[str]) -> None:
+        """Record the steps that an accepted import will go through."""
+        rows = [
+            {'import_id': import_id, 'name': name, 'position': position, 'state': StepState.PENDING.value}
+            for position, name in enumerate(names)
+        ]
+        self._connection.execute(sa.insert(steps), rows)
+
+    def of_imports(self, import_ids: Iterable[str]) -> dict[str, list[Step]]:
+        """The steps of several imports, in order; one statement."""
+        ids = list(import_ids)
+        found: dict[str, list[Step]] = {import_id: [] for import_id in ids}
+        statement = sa.select(*_COLUMNS).where(steps.c.import_id.in_(ids)).order_by(steps.c.position)
+        for row in self._connection.execute(statement):
+            values = dict(row._mapping)
+            values['state'] = StepState(values['state'])
+            found[row.import_id].append(Step(**values))
+        return found
+
+    def enter(self, import_id: str, name: str, state: StepState, *, worker: str) -> None:
+        """The step starts (or starts to be reverted) on this worker."""
+        values: dict[str, object] = {'state': state.value, 'worker': worker, 'updated_at': self._tx.now}
+        if state is StepState.RUNNING:
+            values |= {
+                'attempt': steps.c.attempt + 1, 'started_at': self._tx.now, 'finished_at': None,
+                'bytes_done': None, 'bytes_total': None, 'error_code': None, 'error_message': None,
+            }
+        self._update(import_id, name, values)
+
+    def leave(
+        self, import_id: str, name: str, state: StepState, *,
+        error: tuple[str, str] | None = None, progress: tuple[int, int | None] | None = None,
+    ) -> None:
+        """The step has ended in `state`; error is its code and sentence."""
+        now: datetime.datetime = self._tx.now
+        values: dict[str, object] = {'state': state.value, 'updated_at': now, 'finished_at': now}
+        if state in (StepState.DONE, StepState.REVERTED):
+            values['crashes'] = 0
+        if error is not None:
+            values |= {'error_code': error[0], 'error_message': error[1]}
+        if progress is not None:
+            values |= {'bytes_done': progress[0], 'bytes_total': progress[1]}
+        self._update(import_id, name, values)
+
+    def progress(self, import_id: str, progress: Mapping[str, tuple[int, int | None]]) -> None:
+        """Bytes done and total of running steps, by name."""
+        for name, (done, total) in progress.items():
+            self._update(
+                import_id, name, {'bytes_done': done, 'bytes_total': total, 'updated_at': self._tx.now}
+            )
+
+    def crashed(self, import_id: str) -> None:
+        """Whoever ran this import let its claim expire: count it for the steps at work."""
+        self._connection.execute(
+            sa.update(steps)
+            .where(steps.c.import_id == import_id, steps.c.state.in_(_AT_WORK))
+            .values(crashes=steps.c.crashes + 1)
+        )
+
+    def exhausted(self, import_id: str, bound: int) -> Step | None:
+        """A step at work that was interrupted `bound` times or more."""
+        row = self._connection.execute(
+            sa.select(*_COLUMNS)
+            .where(
+                steps.c.import_id == import_id, steps.c.state.in_(_AT_WORK), steps.c.crashes >= bound
+            )
+            .limit(1)
+        ).first()
+        return None if row is None else Step(**(dict(row._mapping) | {'state': StepState(row.state)}))
+
+    def close(self, import_id: str) -> None:
+        """The import has ended: what never ran is skipped."""
+        self._connection.execute(
+            sa.update(steps)
+            .where(steps.c.import_id == import_id, steps.c.state == StepState.PENDING.value)
+            .values(state=StepState.SKIPPED.value, updated_at=self._tx.now)
+        )
+        self._connection.execute(
+            sa.update(steps)
+            .where(steps.c.import_id == import_id, steps.c.state.in_(_AT_WORK))
+            .values(state=StepState.REVERTED.value, updated_at=self._tx.now, finished_at=self._tx.now)
+        )
+
+    def _update(self, import_id: str, name: str, values: Mapping[str, object]) -> None:
+        self._connection.execute(
+            sa.update(steps).where(steps.c.import_id == import_id, steps.c.name == name).values(**values)
+        )
