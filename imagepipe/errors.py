@@ -541,6 +541,12 @@ class SourceUnavailable(ImagepipeError):
     template = 'The source could not be read: {reason}'
 
 
+class SourceUnusable(ImagepipeError):
+    """The source answers in a way that this service does not take, and would again."""
+    code = 'imagepipe.source.unusable'
+    template = 'The source cannot be used: {reason}'
+
+
 class SourceStalled(ImagepipeError):
     """The source sent nothing, or too little, for too long."""
     code = 'imagepipe.source.stalled'
