@@ -159,6 +159,8 @@ imports = sa.Table(
     sa.Column('source_url', LongText),
     sa.Column('source_shown', LongText),
     sa.Column('source_size', Bytes),
+    #: Bytes of the project's storage quota that this import holds until it ends.
+    sa.Column('reserved', Bytes, nullable=False, default=0),
     sa.Column('source_digests', Document, nullable=False),
     sa.Column('detected_format', sa.String(20)),
     sa.Column('result', Document, nullable=False),

@@ -5,6 +5,7 @@ import enum
 from collections.abc import Mapping
 
 from imagepipe.domain.image import Image, Visibility
+from imagepipe.domain.import_ import Import, ImportState
 
 
 class Event(enum.StrEnum):
@@ -63,4 +64,33 @@ def image_payload(
         'deleted': deleted_at is not None,
         'deleted_at': timestamp(deleted_at),
         **(extra or {}),
+    }
+
+
+#: The status of Glance's task that stands for an import (reference, section 13).
+TASK_STATUS: Mapping[ImportState, str] = {
+    ImportState.ACCEPTED: 'pending',
+    ImportState.RUNNING: 'processing',
+    ImportState.COMMITTED: 'processing',
+    ImportState.REVERTING: 'processing',
+    ImportState.SUCCEEDED: 'success',
+    ImportState.FAILED: 'failure',
+    ImportState.CANCELLED: 'failure',
+}
+
+
+def task_payload(record: Import) -> dict[str, object]:
+    """The payload of every task.* event; an import's id is its task's."""
+    return {
+        'id': record.id,
+        'type': 'api_image_import',
+        'status': TASK_STATUS[record.state],
+        'owner': record.owner,
+        'expires_at': None,
+        'created_at': timestamp(record.created_at),
+        'updated_at': timestamp(record.updated_at),
+        'deleted': False,
+        'deleted_at': None,
+        'result': None,
+        'message': None,
     }

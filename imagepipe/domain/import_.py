@@ -127,6 +127,7 @@ class Import:
     source_url: str | None = None       # encrypted
     source_shown: str | None = None     # without query and userinfo
     source_size: int | None = None
+    reserved: int = 0
     source_digests: Mapping[str, str] = dataclasses.field(default_factory=dict)
     detected_format: str | None = None
     result: Mapping[str, object] = dataclasses.field(default_factory=dict)
