@@ -98,15 +98,15 @@ def _request(url: SourceUrl, headers: Mapping[str, str]) -> bytes:
     return '\r\n'.join([*lines, '', '']).encode('ascii')
 
 
-def refuse_failure(answer: Answer) -> None:
-    """Raise what a status other than 200, 206 and 416 means."""
+def refuse_failure(answer: Answer, *, most_wait: float) -> None:
+    """Raise what a status other than 200, 206 and 416 means; Retry-After is bounded by `most_wait`."""
     status = answer.status
     if status in (200, 206, 416):
         return
     if status in TRANSIENT or status >= 500:
         raise errors.SourceUnavailable(
             reason=Reason.SERVER_ERROR if status >= 500 and status != 503 else Reason.BUSY,
-            retry_after=retry_after(answer.headers),
+            retry_after=_retry_after(answer.headers, most_wait),
         )
     raise errors.SourceNotFound(status=status)
 
@@ -124,12 +124,13 @@ def refuse_encoding(answer: Answer) -> None:
         raise errors.SourceUnusable(reason=Reason.NOT_HTTP)
 
 
-def retry_after(headers: Message) -> float | None:
-    """Seconds that the server asks to wait (RFC 9110, 10.2.3), not yet bounded."""
+def _retry_after(headers: Message, most_wait: float) -> float | None:
+    """Seconds that the server asks to wait (RFC 9110, 10.2.3)."""
     value = headers.get('Retry-After', '').strip()
     if _LENGTH.fullmatch(value):
-        return float(value)
+        return min(float(value), most_wait)
     try:
-        return max(0.0, email.utils.parsedate_to_datetime(value).timestamp() - time.time())
+        seconds = email.utils.parsedate_to_datetime(value).timestamp() - time.time()
+        return min(max(0.0, seconds), most_wait)
     except (ValueError, TypeError, OverflowError):
         return None

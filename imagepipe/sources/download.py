@@ -108,12 +108,14 @@ class Download:
         """Doubling from `reconnect_delay`; longer if the server asks for it, within bounds."""
         limits = self._limits
         delay = min(limits.reconnect_delay * 2 ** min(self._fruitless, 16), limits.max_reconnect_delay)
-        return max(delay, min(error.facts.get('retry_after') or 0.0, limits.max_retry_after))
+        return max(delay, error.facts.get('retry_after') or 0.0)
 
     def _connect(self) -> None:
         answer = self._ask(self.offset, self.validator)
         done = False
         try:
+            if answer.status in (200, 206):
+                answers.refuse_encoding(answer)
             if self.offset:
                 self._continue(answer)
             else:
@@ -130,13 +132,12 @@ class Download:
             raise errors.SourceUnusable(reason=Reason.PARTIAL)
         if answer.status != 200:
             raise errors.SourceNotFound(status=answer.status)
-        answers.refuse_encoding(answer)
         again = self._reconnects > 0
         if again and not self._is_same(answer, answer.length):
             raise errors.SourceChanged()
         self.total = answer.length
         self.validator = validators.strong_validator(answer.headers)
-        self.content_type = answer.headers.get_content_type()
+        self.content_type = answer.headers.get_content_type() if 'Content-Type' in answer.headers else None
 
     def _continue(self, answer: Answer) -> None:
         """An answer to a request for the data from `offset` on."""
@@ -148,7 +149,6 @@ class Download:
             raise errors.SourceUnavailable(reason=Reason.NO_RESUME)
         if answer.status != 206 or part is None or part.first != self.offset:
             raise errors.SourceChanged()
-        answers.refuse_encoding(answer)
         if answer.length not in (None, part.length) or not self._is_same(answer, part.total):
             raise errors.SourceChanged()
         self.total = part.total if part.total is not None else self.total

@@ -94,13 +94,22 @@ class Fetcher:
         for _hop in range(self._limits.max_redirects + 1):
             answer = self._exchange(start, url, {**conditions, **private}, watch)
             if answer.status not in answers.REDIRECTS:
-                return _kept(answer)
+                return self._kept(answer)
             answer.close()
             target = _redirected(start, url, answer)
             if target.origin != url.origin:
                 private = {}
             url = target
         raise errors.TooManyRedirects(limit=self._limits.max_redirects)
+
+    def _kept(self, answer: Answer) -> Answer:
+        """The answer, unless its status is a failure."""
+        try:
+            answers.refuse_failure(answer, most_wait=self._limits.max_retry_after)
+        except errors.ImagepipeError:
+            answer.close()
+            raise
+        return answer
 
     def _exchange(self, start: SourceUrl, url: SourceUrl, headers: Mapping[str, str], watch: Watch) -> Answer:
         try:
@@ -138,18 +147,8 @@ def _range_headers(offset: int, validator: str | None) -> dict[str, str]:
     return {'Range': f'bytes={offset}-', 'If-Range': validator} if offset and validator else {}
 
 
-def _kept(answer: Answer) -> Answer:
-    """The answer, unless its status is a failure."""
-    try:
-        answers.refuse_failure(answer)
-    except errors.ImagepipeError:
-        answer.close()
-        raise
-    return answer
-
-
 def _redirected(start: SourceUrl, url: SourceUrl, answer: Answer) -> SourceUrl:
-    """Where a redirect leads; a place that must not be fetched is SourceRefused, naming the first host only."""
+    """Where a redirect leads; a place that must not be fetched is SourceRefused for the first host."""
     location = answer.headers.get('Location')
     if not location:
         raise errors.SourceUnusable(reason=Reason.NO_LOCATION)

@@ -32,7 +32,7 @@ class Watch:
 
     def pause(self, seconds: float) -> None:
         """Do nothing for so long."""
-        self._wait(lambda piece: time.sleep(piece), seconds)
+        self._wait(time.sleep, seconds)
 
     def wait_for_event(self, event: threading.Event, seconds: float) -> bool:
         """Whether the event came in time."""

@@ -79,7 +79,7 @@ class Wire(io.RawIOBase):
 def dial(
     addresses: Sequence[Address], url: SourceUrl, *, tls: ssl.SSLContext, limits: Limits, watch: Watch
 ) -> socket.socket:
-    """Connect to the first of the checked addresses that answers; raises SourceUnavailable, SourceUnusable."""
+    """Connect to the first checked address that answers; raises SourceUnavailable, SourceUnusable."""
     for address in addresses:
         connection = _connected(address, url.port, limits, watch)
         if connection is None:
