@@ -66,9 +66,9 @@ class SharedStaging:
         """A sink that writes the new file of this name."""
         return FileSink(self.new(name))
 
-    def open(self, name: str) -> StagedFile:
+    def open(self, name: str, *, progress: Callable[[int], None] | None = None) -> StagedFile:
         """A reader of the complete file; StagingLost when it is gone."""
-        return StagedFile(self.path(name))
+        return StagedFile(self.path(name), progress=progress)
 
     @_guarded
     def discard(self, name: str) -> None:

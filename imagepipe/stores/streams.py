@@ -5,6 +5,7 @@ in a thread of its own behind a short queue: hashlib and file writes release
 the GIL, so the pass takes as long as its slowest sink and not as their sum.
 """
 
+import contextlib
 import errno
 import hashlib
 import logging
@@ -24,6 +25,7 @@ LOG = logging.getLogger(__name__)
 CHUNK = 1 << 20
 #: Chunks that may wait before a sink; the slowest sink holds the reader back.
 DEPTH = 3
+_ZEROS = bytes(CHUNK)
 #: errno values that mean: no room.
 NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
@@ -232,11 +234,40 @@ class _Digest:
         """Nothing to remove."""
 
 
+class Length:
+    """A sink that fails a transfer of more or fewer bytes than announced; `wrong` gets the bytes found.
+
+    The number of bytes beyond the announced ones is not waited for.
+    """
+
+    def __init__(self, expected: int, wrong: Callable[[int], Exception]) -> None:
+        self._expected = expected
+        self._wrong = wrong
+        self._found = 0
+
+    def write(self, chunk: bytes) -> None:
+        self._found += len(chunk)
+        if self._found > self._expected:
+            raise self._wrong(self._found)
+
+    def close(self) -> None:
+        if self._found != self._expected:
+            raise self._wrong(self._found)
+
+    def abort(self) -> None:
+        """Nothing to remove."""
+
+
+def staging_error(error: OSError) -> errors.ImagepipeError:
+    """What a refusal of the file system means for staging."""
+    return errors.StagingFull() if error.errno in NO_ROOM else errors.StagingUnavailable()
+
+
 class FileSink:
     """Writes a new file in an existing directory; durable after close(), gone after abort().
 
-    `full` and `failed` make the error for a file system without room and for
-    any other refusal (an existing file among them).
+    `thin` leaves chunks of zeros out as holes. `translate` makes the error for
+    whatever the file system refuses (a file that exists already, among others).
     """
 
     def __init__(
@@ -244,50 +275,55 @@ class FileSink:
         path: Path | str,
         *,
         mode: int = 0o640,
-        full: Callable[[], Exception] = errors.StagingFull,
-        failed: Callable[[], Exception] = errors.StagingUnavailable,
+        thin: bool = False,
+        translate: Callable[[OSError], Exception] = staging_error,
     ) -> None:
         self.path = Path(path)
-        self._full = full
-        self._failed = failed
-        try:
-            self._fd: int | None = os.open(
-                self.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode
-            )
-        except OSError as error:
-            raise self._translated(error) from error
+        self._thin = thin
+        self._holes = False
+        self._translate = translate
+        with self._translated():
+            self._fd = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
 
     def write(self, chunk: bytes) -> None:
-        try:
+        with self._translated():
+            if self._thin and chunk == _ZEROS[: len(chunk)]:
+                os.lseek(self._fd, len(chunk), os.SEEK_CUR)
+                self._holes = True
+                return
             written = os.write(self._fd, chunk)
             while written < len(chunk):
                 written += os.write(self._fd, memoryview(chunk)[written:])
-        except OSError as error:
-            raise self._translated(error) from error
 
     def close(self) -> None:
-        fd, self._fd = self._fd, None
-        try:
+        with self._translated():
             try:
-                os.fsync(fd)
+                if self._holes:
+                    os.ftruncate(self._fd, os.lseek(self._fd, 0, os.SEEK_CUR))
+                os.fsync(self._fd)
             finally:
-                os.close(fd)
+                self._release()
             sync_directory(self.path.parent)
-        except OSError as error:
-            raise self._translated(error) from error
 
     def abort(self) -> None:
-        fd, self._fd = self._fd, None
         try:
-            if fd is not None:
-                os.close(fd)
+            self._release()
             self.path.unlink(missing_ok=True)
         except OSError as error:
             LOG.warning('File %s of a failed transfer could not be removed: %s', self.path, error)
 
-    def _translated(self, error: OSError) -> Exception:
-        LOG.warning('Writing %s failed: %s', self.path, error)
-        return self._full() if error.errno in NO_ROOM else self._failed()
+    def _release(self) -> None:
+        fd, self._fd = self._fd, -1
+        if fd >= 0:
+            os.close(fd)
+
+    @contextlib.contextmanager
+    def _translated(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            LOG.warning('Writing %s failed: %s', self.path, error)
+            raise self._translate(error) from error
 
 
 def sync_directory(path: Path) -> None:
@@ -302,12 +338,15 @@ def sync_directory(path: Path) -> None:
 class StagedFile:
     """A reader of a complete local file, which a store may take over by `path` instead of reading.
 
-    Each of N stores written in parallel opens its own. Raises StagingLost when
-    the file is gone and StagingUnavailable when it cannot be read.
+    Each of N stores written in parallel opens its own. `progress` is called
+    with the bytes read or copied so far, and may raise to cancel. Raises
+    StagingLost when the file is gone, StagingUnavailable when it cannot be read.
     """
 
-    def __init__(self, path: Path | str) -> None:
+    def __init__(self, path: Path | str, *, progress: Callable[[int], None] | None = None) -> None:
         self.path = Path(path)
+        self._progress = progress
+        self._done = 0
         try:
             self._file = open(self.path, 'rb', buffering=0)  # noqa: SIM115  closed by close()
             self.size = os.fstat(self._file.fileno()).st_size
@@ -320,10 +359,18 @@ class StagedFile:
 
     def read(self, size: int = -1) -> bytes:
         try:
-            return self._file.read(size)
+            data = self._file.read(size)
         except OSError as error:
             LOG.warning('Reading %s failed: %s', self.path, error)
             raise errors.StagingUnavailable from error
+        self.advance(len(data))
+        return data
+
+    def advance(self, count: int) -> None:
+        """Whoever copies the file without read() says so here."""
+        self._done += count
+        if self._progress is not None:
+            self._progress(self._done)
 
     def fileno(self) -> int:
         return self._file.fileno()

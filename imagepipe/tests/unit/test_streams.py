@@ -1,5 +1,6 @@
 """The pump and its sinks."""
 
+import errno
 import hashlib
 import io
 import os
@@ -75,7 +76,7 @@ class PumpTest(testtools.TestCase):
         too_far, first_write_done = threading.Event(), threading.Event()
 
         def watch(given):
-            if given > (streams.DEPTH + 3) * MIB and not first_write_done.is_set():
+            if given > 8 * MIB and not first_write_done.is_set():
                 too_far.set()
 
         def give_the_reader_time():
@@ -214,15 +215,13 @@ class FileSinkTest(testtools.TestCase):
         self.assertRaises(errors.StagingUnavailable, streams.FileSink, self.path + '/no/such')
 
     def test_no_room_is_the_error_the_caller_chose(self):
-        def full():
-            return errors.StoreFull(store='fast')
-
-        sink = streams.FileSink(self.path, full=full)
+        sink = streams.FileSink(self.path, translate=lambda error: errors.StoreFull(store=error.errno))
         replacement = os.open('/dev/full', os.O_WRONLY)
         os.dup2(replacement, sink._fd)
         os.close(replacement)
 
-        self.assertRaises(errors.StoreFull, streams.pump, io.BytesIO(b'x'), [sink])
+        error = self.assertRaises(errors.StoreFull, streams.pump, io.BytesIO(b'x'), [sink])
+        self.assertEqual(errno.ENOSPC, error.facts['store'])
         self.assertEqual([], os.listdir(self.root))
 
 
