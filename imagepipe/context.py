@@ -6,17 +6,13 @@ from oslo_context import context
 class RequestContext(context.RequestContext):
     """The caller. `project_id` owns what it creates; `is_admin` is set from policy.
 
-    Without Keystone every request is an administrator without a project.
+    Without Keystone every request is an administrator without a project. `read_only` says
+    that an anonymous caller may look, never change.
     """
 
     def __init__(self, *, service_catalog: list[dict] | None = None, **kwargs: object) -> None:
         super().__init__(**kwargs)
         self.service_catalog = service_catalog
-
-    @property
-    def read_only(self) -> bool:
-        """An anonymous caller may look, never change."""
-        return self.user_id is None and not self.is_admin
 
 
 def system() -> RequestContext:

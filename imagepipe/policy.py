@@ -1,0 +1,93 @@
+"""What a caller may do: the one Enforcer, asked by operations."""
+
+from collections.abc import Mapping
+
+from oslo_config import cfg
+from oslo_policy import policy
+
+from imagepipe import errors, policies
+from imagepipe.context import RequestContext
+from imagepipe.domain.image import Image
+from imagepipe.policies import base
+from imagepipe.policies import images as rules
+
+Target = Image | Mapping[str, object] | None
+
+
+class Policy:
+    """The rules of policies/ and of the operator's policy.yaml, which is read again when it changes."""
+
+    def __init__(self, conf: cfg.ConfigOpts) -> None:
+        self._enforcer = policy.Enforcer(conf)
+        self._enforcer.register_defaults(policies.list_rules())
+
+    def authorize(self, context: RequestContext, rule: str, target: Target = None) -> None:
+        """Raises PolicyForbids."""
+        if not self.allows(context, rule, target):
+            raise errors.PolicyForbids(rule=rule)
+
+    def allows(self, context: RequestContext, rule: str, target: Target = None) -> bool:
+        """Whether the caller may do this to the target; no target: to the caller's own project."""
+        if _is_service(context):
+            return True
+        return bool(self._enforcer.enforce(rule, _target(context, target), context))
+
+    def authorize_image(self, context: RequestContext, rule: str, image: Image) -> None:
+        """Raises PolicyForbids, or ImageNotFound if the caller may not even see the image.
+
+        The rule of section 1.6 of the API reference.
+        """
+        if self.allows(context, rule, image):
+            return
+        if rule != rules.GET_IMAGE and self.allows(context, rules.GET_IMAGE, image):
+            raise errors.PolicyForbids(rule=rule)
+        raise errors.ImageNotFound(image_id=image.id)
+
+    def is_admin(self, context: RequestContext) -> bool:
+        """Whether these roles make an administrator."""
+        return self.allows(context, base.CONTEXT_IS_ADMIN)
+
+
+def _is_service(context: RequestContext) -> bool:
+    """The service itself (context.system()) is asked nothing: it comes from no request."""
+    return context.is_admin and context.user_id is None and not context.roles
+
+
+def _target(context: RequestContext, target: Target) -> Mapping[str, object]:
+    if target is None:
+        return {'project_id': context.project_id}
+    return image_target(target) if isinstance(target, Image) else target
+
+
+def image_target(image: Image) -> dict[str, object]:
+    """An image as rules see it: its attributes, project_id (its owner), and custom properties by name."""
+    return {
+        **image.properties,
+        **{name: getattr(image, name) for name in _ATTRIBUTES},
+        'status': image.status.value,
+        'visibility': image.visibility.value,
+        'project_id': image.owner,
+        'image_id': image.id,
+    }
+
+
+_ATTRIBUTES = (
+    'id',
+    'name',
+    'owner',
+    'protected',
+    'os_hidden',
+    'disk_format',
+    'container_format',
+    'min_disk',
+    'min_ram',
+    'size',
+    'virtual_size',
+    'checksum',
+    'os_hash_algo',
+    'os_hash_value',
+    'created_at',
+    'updated_at',
+    'tags',
+    'member_id',
+)
