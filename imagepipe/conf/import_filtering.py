@@ -18,7 +18,6 @@ OPTS = [
     cfg.ListOpt(
         'allowed_schemes',
         default=['http', 'https'],
-        item_type=cfg.types.String(ignore_case=True),
         help='The schemes that may be fetched. Others than http and https are never fetched, listed or not.',
     ),
     cfg.ListOpt(
