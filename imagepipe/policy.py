@@ -1,23 +1,27 @@
 """What a caller may do: the one Enforcer, asked by operations."""
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING, Union
 
-from oslo_config import cfg
 from oslo_policy import policy
 
 from imagepipe import errors, policies
 from imagepipe.context import RequestContext
-from imagepipe.domain.image import Image
 from imagepipe.policies import base
 from imagepipe.policies import images as rules
 
-Target = Image | Mapping[str, object] | None
+if TYPE_CHECKING:
+    from oslo_config import cfg
+
+    from imagepipe.domain.image import Image
+
+Target = Union['Image', Mapping[str, object], None]
 
 
 class Policy:
     """The rules of policies/ and of the operator's policy.yaml, which is read again when it changes."""
 
-    def __init__(self, conf: cfg.ConfigOpts) -> None:
+    def __init__(self, conf: 'cfg.ConfigOpts') -> None:
         self._enforcer = policy.Enforcer(conf)
         self._enforcer.register_defaults(policies.list_rules())
 
@@ -32,7 +36,7 @@ class Policy:
             return True
         return bool(self._enforcer.enforce(rule, _target(context, target), context))
 
-    def authorize_image(self, context: RequestContext, rule: str, image: Image) -> None:
+    def authorize_image(self, context: RequestContext, rule: str, image: 'Image') -> None:
         """Raises PolicyForbids, or ImageNotFound if the caller may not even see the image.
 
         The rule of section 1.6 of the API reference.
@@ -56,10 +60,10 @@ def _is_service(context: RequestContext) -> bool:
 def _target(context: RequestContext, target: Target) -> Mapping[str, object]:
     if target is None:
         return {'project_id': context.project_id}
-    return image_target(target) if isinstance(target, Image) else target
+    return target if isinstance(target, Mapping) else image_target(target)
 
 
-def image_target(image: Image) -> dict[str, object]:
+def image_target(image: 'Image') -> dict[str, object]:
     """An image as rules see it: its attributes, project_id (its owner), and custom properties by name."""
     return {
         **image.properties,

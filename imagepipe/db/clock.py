@@ -12,5 +12,8 @@ _NOW = {
 
 def now(dialect: str) -> sa.ColumnElement[float]:
     """Seconds since the epoch, with a fraction, as an SQL expression."""
-    return sa.cast(sa.literal_column(_NOW[dialect]), sa.Double(53)) if dialect != 'sqlite' \
-        else sa.literal_column(_NOW[dialect], sa.Double(53))
+    return (
+        sa.cast(sa.literal_column(_NOW[dialect]), sa.Double())
+        if dialect != 'sqlite'
+        else sa.literal_column(_NOW[dialect], sa.Double())
+    )

@@ -97,7 +97,7 @@ class ImageRepository:
         """Any image, for the service itself. Raises ImageNotFound."""
         return self._one(_BY_ID, image_id, None)
 
-    def list(self, context: 'RequestContext', query: ListQuery) -> list[Image]:
+    def list(self, context: 'RequestContext', query: ListQuery) -> Sequence[Image]:
         """A page of the images that the caller may see. Raises InvalidMarker, MarkerForbidden."""
         if query.impossible or query.limit == 0:
             return []
@@ -148,7 +148,7 @@ class ImageRepository:
             raise errors.InvalidMarker(marker=marker)
         raise errors.MarkerForbidden(marker=marker)
 
-    def _complete(self, rows: Sequence[sa.Row], context: 'RequestContext | None') -> list[Image]:
+    def _complete(self, rows: Sequence[sa.Row], context: 'RequestContext | None') -> Sequence[Image]:
         """Images with their properties, tags and stores: three statements, however many there are."""
         if not rows:
             return []

@@ -90,7 +90,7 @@ class LocationRepository:
         """Forget a location whose bytes are gone."""
         self._connection.execute(sa.delete(locations).where(locations.c.id == location_id))
 
-    def names_in(self, store: str, object_names: Iterable[str]) -> set[str]:
+    def names_in(self, store: str, object_names: Iterable[str]) -> 'set[str]':
         """Which of these object names a row of this store names."""
         statement = sa.select(locations.c.object_name).where(
             locations.c.store == store, locations.c.object_name.in_(list(object_names))

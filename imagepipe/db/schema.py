@@ -31,7 +31,7 @@ def _binary_collation(element: CreateTable, ddl: sa.sql.compiler.DDLCompiler, **
 
 Uuid = sa.String(36)
 Moment = sa.DateTime().with_variant(mysql.DATETIME(fsp=6), 'mysql', 'mariadb')
-Seconds = sa.Double(53)
+Seconds = sa.Double()
 Bytes = sa.BigInteger()
 Document = sa.Text().with_variant(mysql.LONGTEXT(), 'mysql', 'mariadb')
 LongText = sa.Text().with_variant(mysql.MEDIUMTEXT(), 'mysql', 'mariadb')
