@@ -15,6 +15,15 @@ function install_imagepipe {
     pip_install uwsgi
 }
 
+# A source URL may hold a signature, so it is stored encrypted. A key from an earlier run stays.
+function create_imagepipe_keys {
+    local keys=$IMAGEPIPE_CONF_DIR/secrets.keys
+    if [[ ! -s "$keys" ]]; then
+        (umask 077 && head -c 32 /dev/urandom | base64 | tr '+/' '-_' >"$keys")
+    fi
+    iniset "$IMAGEPIPE_CONF" secrets key_file "$keys"
+}
+
 function configure_imagepipe_stores {
     local store enabled=
     for store in ${IMAGEPIPE_STORES//,/ }; do
@@ -32,6 +41,7 @@ function configure_imagepipe_uwsgi {
     # http-socket and not the http router: no second process stands between Apache and the workers, and the
     # workers see a chunked body as it comes.
     iniset "$IMAGEPIPE_UWSGI_CONF" uwsgi http-socket "127.0.0.1:$IMAGEPIPE_API_PORT"
+    iniset "$IMAGEPIPE_UWSGI_CONF" uwsgi env "OS_IMAGEPIPE_CONFIG_DIR=$IMAGEPIPE_CONF_DIR"
     iniset "$IMAGEPIPE_UWSGI_CONF" uwsgi master true
     iniset "$IMAGEPIPE_UWSGI_CONF" uwsgi die-on-term true
     iniset "$IMAGEPIPE_UWSGI_CONF" uwsgi lazy-apps true
@@ -69,6 +79,7 @@ function configure_imagepipe {
     iniset_rpc_backend imagepipe "$IMAGEPIPE_CONF"
     configure_keystone_authtoken_middleware "$IMAGEPIPE_CONF" glance
     configure_imagepipe_stores
+    create_imagepipe_keys
     setup_logging "$IMAGEPIPE_CONF"
     configure_imagepipe_uwsgi
     configure_imagepipe_apache

@@ -4,7 +4,7 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 shopt -s nullglob
-files=(.ci/run tools/*.sh devstack/plugin.sh devstack/settings devstack/override-defaults devstack/lib/*)
+files=(.ci/run tools/*.sh devstack/*.sh devstack/settings devstack/override-defaults)
 
 for file in "${files[@]}"; do
     bash -n "$file"

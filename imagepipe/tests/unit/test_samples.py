@@ -3,16 +3,12 @@
 import configparser
 import difflib
 import pathlib
-import re
-from importlib import metadata
 
 import fixtures
 import testtools
-from keystoneauth1 import loading
-from oslo_config import cfg
 
 from imagepipe.conf import listing
-from imagepipe.tests.fixtures import commands
+from imagepipe.tests.fixtures import commands, options
 
 SAMPLES = commands.PROJECT / 'etc' / 'imagepipe'
 
@@ -40,8 +36,8 @@ class OptionsTest(testtools.TestCase):
     def test_every_option_has_help(self) -> None:
         bare = [
             f'[{getattr(group, "name", group)}] {option.name}'
-            for group, options in listing.list_opts()
-            for option in options
+            for group, group_options in listing.list_opts()
+            for option in group_options
             if not (option.help or '').strip()
         ]
         self.assertEqual([], bare)
@@ -49,8 +45,8 @@ class OptionsTest(testtools.TestCase):
     def test_no_option_is_listed_twice(self) -> None:
         names = [
             f'[{getattr(group, "name", group)}] {option.dest}'
-            for group, options in listing.list_opts()
-            for option in options
+            for group, group_options in listing.list_opts()
+            for option in group_options
         ]
         self.assertEqual(sorted(set(names)), sorted(names))
 
@@ -64,22 +60,8 @@ class HandWrittenSampleTest(testtools.TestCase):
         self.sample.optionxform = str
         self.sample.read(SAMPLES / 'imagepipe-cloud.conf.sample')
 
-    def options(self) -> dict[tuple[str, str], cfg.Opt]:
-        """By (group, name): every option of the generated sample, and those of Keystone's password."""
-        generator = (SAMPLES / 'imagepipe-config-generator.conf').read_text()
-        found = {
-            ('keystone_authtoken', option.dest): option
-            for option in loading.get_auth_plugin_conf_options('password')
-        }
-        for namespace in re.findall(r'^namespace = (\S+)$', generator, re.MULTILINE):
-            (entry,) = metadata.entry_points(group='oslo.config.opts', name=namespace)
-            for group, options in entry.load()():
-                name = getattr(group, 'name', group) or 'DEFAULT'
-                found.update({(name, option.dest): option for option in options})
-        return found
-
     def test_every_option_exists_and_takes_its_value(self) -> None:
-        known = self.options()
+        known = options.known()
         backends = known['DEFAULT', 'enabled_backends'].type(self.sample['DEFAULT']['enabled_backends'])
         unknown = []
         for section in set(self.sample.sections()) - set(backends):
