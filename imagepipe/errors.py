@@ -120,6 +120,13 @@ class NotAuthenticated(ImagepipeError):
     template = 'A valid token is required.'
 
 
+class LengthRequired(ImagepipeError):
+    """The server that runs the service cannot tell the end of such a body."""
+    code = 'imagepipe.request.length_required'
+    status = 411
+    template = 'A Content-Length is needed here.'
+
+
 class RouteNotFound(NotFound):
     """Nothing is served under this path."""
     code = 'imagepipe.request.no_such_path'
@@ -144,6 +151,28 @@ class UnsupportedMediaType(Unsupported):
     """The Content-Type is not one this call takes."""
     code = 'imagepipe.request.media_type'
     template = 'The content type {content_type} is not supported here; send {expected}.'
+
+
+class UnsupportedPatch(Unsupported):
+    """A PATCH of an image has a media type of its own."""
+    code = 'imagepipe.patch.media_type'
+    headers = {
+        'Accept-Patch': 'application/openstack-images-v2.0-json-patch, '
+                        'application/openstack-images-v2.1-json-patch',
+    }
+    template = 'The content type {content_type} is not supported here; send {expected}.'
+
+
+class BodyTooLarge(TooLarge):
+    """The JSON body is larger than [api] max_json_body."""
+    code = 'imagepipe.request.body_too_large'
+    template = 'The request body is larger than {limit} bytes.'
+
+
+class ReadOnlyCaller(Forbidden):
+    """An anonymous caller may look, never change."""
+    code = 'imagepipe.request.read_only'
+    template = 'A request without a token may only read.'
 
 
 class PolicyForbids(Forbidden):
@@ -419,6 +448,12 @@ class StoreInUse(Conflict):
     """The store keeps the data because something is built on it."""
     code = 'imagepipe.store.in_use'
     template = 'Image {image_id} could not be deleted because it is in use.'
+
+
+class StoreKeeps(Forbidden):
+    """The store does not allow the service to delete the data."""
+    code = 'imagepipe.store.keeps'
+    template = 'Image {image_id} could not be deleted because its store does not allow it.'
 
 
 class AllStoresFailed(ImagepipeError):
