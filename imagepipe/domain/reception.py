@@ -1,0 +1,13 @@
+"""Where the bytes of a transfer go: rules that its record alone must tell."""
+
+from imagepipe.domain.transfer import Transfer, TransferKind
+
+#: Part of the object name of bytes that stream straight into a store.
+STRAIGHT = 'data'
+#: Part of the object name of bytes that are complete in the staging area before a store gets them.
+STAGED = 'received'
+
+
+def staged(transfer: Transfer) -> bool:
+    """Whether the transfer's bytes are, or may be, in the staging area."""
+    return transfer.kind is TransferKind.STAGE or transfer.object_name.endswith(f'.{STAGED}')

@@ -1,0 +1,148 @@
+"""The bytes of a request on their way in: one pass through digests and inspection to their place.
+
+What the images API receives goes either into the staging area (and from there, complete and
+judged, into its store) or straight into a store that can take it as it comes.
+"""
+
+import dataclasses
+import logging
+from collections.abc import Callable, Mapping, Sequence
+
+from imagepipe import errors
+from imagepipe.formats.inspection import Inspector, Rules, judge
+from imagepipe.formats.verdict import Verdict
+from imagepipe.stores import names
+from imagepipe.stores.putting import PutSink
+from imagepipe.stores.staging import SharedStaging
+from imagepipe.stores.store import Stores
+from imagepipe.stores.streams import Digests, Reader, Sink, StagedFile, pump
+
+LOG = logging.getLogger(__name__)
+
+#: Called with the bytes seen so far; raising ends the transfer.
+Progress = Callable[[int], None]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Received:
+    """Complete data. `digests` by algorithm, lower-case hex; `url` once a store has it."""
+
+    size: int
+    digests: Mapping[str, str]
+    verdict: Verdict | None = None
+    identity: Mapping[str, int] | None = None
+    url: str | None = None
+
+
+class Intake:
+    """Takes data in. algorithms: computed over everything; rules: what an image may be.
+
+    patience: seconds that a store may give no sign while data is streamed into it.
+    """
+
+    def __init__(
+        self,
+        *,
+        stores: Stores,
+        staging: SharedStaging,
+        algorithms: Sequence[str],
+        rules: Rules,
+        patience: float = 600.0,
+    ) -> None:
+        self._stores = stores
+        self._staging = staging
+        self._algorithms = tuple(dict.fromkeys(('md5', *algorithms)))
+        self._rules = rules
+        self._patience = patience
+
+    @staticmethod
+    def name(image_id: str, transfer_id: str, epoch: int, part: str) -> str:
+        """The name of a transfer's bytes, in staging and in a store."""
+        return names.object_name(image_id, transfer_id, epoch, part)
+
+    def straight(self, store_id: str, size: int | None) -> bool:
+        """Whether data of this size goes into the store as it comes.
+
+        A file store takes a received file over without a copy; a driver that must know the
+        size, or would keep everything in memory without it, gets data of unknown size staged.
+        """
+        store = self._stores[store_id]
+        return not store.takes_files and (size is not None or not store.needs_size)
+
+    def to_staging(
+        self, name: str, body: Reader, *, limit: int | None, progress: Progress, inspect: bool = True
+    ) -> Received:
+        """Into a new staged file; after any error there is none."""
+        sink = self._staging.sink(name)
+        received = self._pass(body, sink, limit=limit, progress=progress, inspect=inspect)
+        return dataclasses.replace(received, identity=self._staging.identity(name))
+
+    def to_store(
+        self,
+        name: str,
+        body: Reader,
+        *,
+        store_id: str,
+        size: int | None,
+        limit: int | None,
+        progress: Progress,
+        inspect: bool,
+    ) -> Received:
+        """Straight into a store; after an error the caller discards what is there."""
+        sink = PutSink(self._stores[store_id], name, size, patience=self._patience)
+        received = self._pass(body, sink, limit=limit, progress=progress, inspect=inspect)
+        return dataclasses.replace(received, url=sink.url)
+
+    def hand_over(self, name: str, store_id: str, progress: Progress) -> str:
+        """From the staging area into a store, which may link the file; returns the URL."""
+        with _Watched(self._staging.path(name), progress) as staged:
+            return self._stores[store_id].put(name, staged, staged.size)
+
+    def discard(self, name: str, *, store_id: str | None, staged: bool) -> None:
+        """Nothing of this name is left, in the store and in staging. Raises what they raise."""
+        if store_id is not None and store_id in self._stores:
+            self._stores[store_id].discard(name)
+        if staged:
+            self._staging.discard(name)
+
+    def discard_staged(self, name: str) -> None:
+        """Remove the staged file after its bytes are a store's; what fails is left to the sweeper."""
+        try:
+            self._staging.discard(name)
+        except errors.StagingUnavailable as error:
+            LOG.warning('Staged file %s could not be removed: %s', name, error)
+
+    def judge(
+        self, received: Received, *, disk_format: str | None, container_format: str | None
+    ) -> int | None:
+        """The virtual size. Raises FormatMismatch, FormatAmbiguous, FormatUnsafe."""
+        if received.verdict is None:
+            return None
+        return judge(
+            received.verdict, disk_format=disk_format, container_format=container_format, rules=self._rules
+        )
+
+    def _pass(
+        self, body: Reader, target: Sink, *, limit: int | None, progress: Progress, inspect: bool
+    ) -> Received:
+        digests = Digests(self._algorithms)
+        inspector = Inspector() if inspect else None
+        sinks = [target, digests] if inspector is None else [target, digests, inspector]
+        size = pump(body, sinks, limit=limit, progress=progress)
+        verdict = None if inspector is None else inspector.verdict
+        return Received(size=size, digests=digests.results(), verdict=verdict)
+
+
+class _Watched(StagedFile):
+    """A staged file whose reading is seen, so that a slow store does not outlast the lease."""
+
+    def __init__(self, path: object, progress: Progress) -> None:
+        super().__init__(path)
+        self._progress = progress
+        self._seen = 0
+
+    def read(self, size: int = -1) -> bytes:
+        piece = super().read(size)
+        self._seen += len(piece)
+        self._progress(self._seen)
+        return piece
