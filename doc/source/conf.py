@@ -6,13 +6,11 @@ import sys
 sys.path.insert(0, str(pathlib.Path(__file__).parent / '_ext'))
 
 project = 'imagepipe'
-copyright = 'imagepipe developers'  # noqa: A001
+copyright = 'imagepipe developers'
 language = 'en'
 
 extensions = [
     'openstackdocstheme',
-    'oslo_config.sphinxext',
-    'oslo_policy.sphinxext',
     'error_codes',
 ]
 
