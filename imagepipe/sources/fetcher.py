@@ -9,7 +9,6 @@ import logging
 import socket
 import ssl
 from collections.abc import Callable, Mapping
-from urllib.parse import urljoin
 
 from imagepipe import errors
 from imagepipe.sources import answers, urls
@@ -153,9 +152,7 @@ def _redirected(start: SourceUrl, url: SourceUrl, answer: Answer) -> SourceUrl:
     if not location:
         raise errors.SourceUnusable(reason=Reason.NO_LOCATION)
     try:
-        location = location.encode('latin-1').decode('utf-8')
-        urls.refuse_characters(location)  # before urljoin, which drops tabs and line ends
-        target = urls.parse(urljoin(url.text, location))
+        target = urls.join(url, location.encode('latin-1').decode('utf-8'))
     except (ValueError, errors.SourceInvalid, errors.SourceRefused):
         raise _refused(start, None) from None
     if url.secure and not target.secure:

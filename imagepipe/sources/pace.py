@@ -12,7 +12,7 @@ from imagepipe.sources.reasons import Reason
 
 
 class Guard(Protocol):
-    """Told of every raw read and wait on a connection; raises to end it."""
+    """Told of every raw read (0 bytes: the end) and wait on a connection; raises to end it."""
 
     def received(self, count: int) -> None: ...
 
@@ -27,6 +27,8 @@ class HeadGuard:
         self._deadline = time.monotonic() + seconds
 
     def received(self, count: int) -> None:
+        if not count:  # http.client takes headers that are cut off for complete ones
+            raise errors.SourceUnavailable(reason=Reason.BROKEN)
         if self._left <= 0:
             raise errors.SourceUnusable(reason=Reason.HEADERS)
         self._left -= count

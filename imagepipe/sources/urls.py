@@ -9,6 +9,7 @@ import re
 import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass
+from urllib.parse import urljoin
 
 import idna
 
@@ -24,6 +25,7 @@ MAX_HOST = 253
 UNREADABLE = '(unreadable URL)'
 
 _PARTS = re.compile(r'([A-Za-z][A-Za-z0-9+.-]*):(?://([^/?#]*))?([^?#]*)(\?[^#]*)?(#.*)?', re.DOTALL)
+_SCHEME = re.compile(r'[A-Za-z][A-Za-z0-9+.-]*:')
 _AUTHORITY = re.compile(r'(\[[^\[\]]*\]|[^:\[\]]*)(?::([^:]*))?')
 _PORT = re.compile(r'[1-9][0-9]{0,4}')
 _LABEL = re.compile(r'(?!-)[a-z0-9_-]{1,63}(?<!-)')
@@ -91,6 +93,14 @@ def parse(text: str) -> SourceUrl:
         raise errors.SourceRefused(host=typed_host) from None
     target = (path if path.startswith('/') else f'/{path}') + (query or '')
     return SourceUrl(scheme, typed_host, host, address, port, _encoded(target))
+
+
+def join(base: SourceUrl, reference: str) -> SourceUrl:
+    """Where a reference found under `base` leads (RFC 3986, 5.2.2, strict); raises what parse() raises."""
+    refuse_characters(reference)  # before urljoin, which drops tabs and line ends
+    if _SCHEME.match(reference):
+        return parse(reference)
+    return parse(urljoin(base.text, reference))
 
 
 def refuse_characters(text: str) -> None:
