@@ -1,4 +1,4 @@
-"""Which stores there are. The options of each store's own section belong to its driver (stores/loading.py)."""
+"""Which stores there are; the options of each store's own section belong to its driver."""
 
 from oslo_config import cfg
 

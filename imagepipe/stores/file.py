@@ -34,6 +34,8 @@ LOG = logging.getLogger(__name__)
 
 #: Below each data directory: what is not complete yet, as <name>~<random>.
 UNFINISHED = '.imagepipe'
+#: A class of errors (`type` is an attribute of the store).
+Refusal = type[errors.ImagepipeError]
 DENIED = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
 HOPELESS = frozenset({errno.ELOOP, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG})
 
@@ -246,16 +248,14 @@ class FileStore:
     # Errors.
 
     @contextlib.contextmanager
-    def translated(self, missing: type[errors.ImagepipeError] = errors.StoreObjectMissing) -> Iterator[None]:
+    def translated(self, missing: Refusal = errors.StoreObjectMissing) -> Iterator[None]:
         """OSError becomes one of our errors; `missing` is the one for a path that does not exist."""
         try:
             yield
         except OSError as error:
             raise self._refused(error, missing) from error
 
-    def _refused(
-        self, error: OSError, missing: type[errors.ImagepipeError] = errors.StoreTransient
-    ) -> errors.ImagepipeError:
+    def _refused(self, error: OSError, missing: Refusal = errors.StoreTransient) -> errors.ImagepipeError:
         LOG.warning('Store %s: %s', self.id, error)
         if error.errno in NO_ROOM:
             return errors.StoreFull(store=self.id)

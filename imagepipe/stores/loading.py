@@ -1,0 +1,183 @@
+"""From configuration to stores: one object for each configured store, none of them shared by name."""
+
+import logging
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from glance_store import driver as glance_driver
+from oslo_config import cfg
+
+from imagepipe import errors
+from imagepipe.stores import cinder, glance, http, rbd, s3, swift
+from imagepipe.stores.file import Datadir, FileStore
+from imagepipe.stores.store import Store, Stores
+
+LOG = logging.getLogger(__name__)
+
+TYPES = ('file', 'http', 'rbd', 'swift', 's3', 'cinder', 'vmware')
+RESERVED = 'os_glance_'
+LEGACY_GROUP = 'glance_store'
+
+_CLASSES: Mapping[str, type[glance.GlanceStore]] = {
+    'http': http.HTTPStore,
+    'rbd': rbd.RBDStore,
+    's3': s3.S3Store,
+    'swift': swift.SwiftStore,
+    'cinder': cinder.CinderStore,
+}
+
+_CHECKS: Mapping[str, Callable[[cfg.ConfigOpts, str], None]] = {
+    'swift': swift.refuse_multi_tenant,
+    'cinder': cinder.refuse_user_context,
+}
+
+#: URL schemes that [glance_store] default_store may name, by type; others are a type themselves.
+_TYPE_OF = {
+    'filesystem': 'file',
+    'https': 'http',
+    'swift+http': 'swift',
+    'swift+https': 'swift',
+    'swift+config': 'swift',
+    'vsphere': 'vmware',
+}
+
+
+def load(conf: cfg.ConfigOpts) -> Stores:
+    """The configured stores; ConfigurationInvalid names the option that cannot work.
+
+    Opens no connection. A backend that cannot be reached is no reason not to
+    start: its store says so when it is used.
+    """
+    if conf.enabled_backends:
+        return _several(conf)
+    kind = _TYPE_OF.get(conf.glance_store.default_store, conf.glance_store.default_store)
+    schemes = {_TYPE_OF.get(name, name) for name in conf.glance_store.stores}
+    if kind not in schemes:
+        raise errors.ConfigurationInvalid(reason=f"[glance_store] default_store '{kind}' is not among stores")
+    return Stores({kind: _load_one(conf, kind, kind, None)}, default=kind, multi=False)
+
+
+def _several(conf: cfg.ConfigOpts) -> Stores:
+    for store_id, kind in conf.enabled_backends.items():
+        if store_id.startswith(RESERVED):
+            raise errors.ConfigurationInvalid(reason=f"enabled_backends: ids as '{store_id}' are reserved")
+        if kind not in TYPES:
+            raise errors.ConfigurationInvalid(reason=f"enabled_backends: type '{kind}' is none of {TYPES}")
+    default = conf.glance_store.default_backend
+    if default not in conf.enabled_backends:
+        raise errors.ConfigurationInvalid(
+            reason=f"[glance_store] default_backend '{default}' is not one of enabled_backends"
+        )
+    stores = {
+        store_id: _load_one(conf, store_id, kind, store_id)
+        for store_id, kind in conf.enabled_backends.items()
+    }
+    if stores[default].read_only:
+        raise errors.ConfigurationInvalid(reason=f"[glance_store] default_backend '{default}' takes no data")
+    return Stores(stores, default=default, multi=True)
+
+
+def _load_one(conf: cfg.ConfigOpts, store_id: str, kind: str, group: str | None) -> Store:
+    register(conf, kind, group)
+    options: dict[str, Any] = {}
+    if group is not None:
+        options = {'description': conf[group].store_description, 'weight': conf[group].weight}
+    if kind == 'file':
+        return _file_store(conf, store_id, group or LEGACY_GROUP, options)
+    if kind in _CHECKS:
+        _CHECKS[kind](conf, group or LEGACY_GROUP)
+    store = _CLASSES.get(kind, glance.GlanceStore)(store_id, kind, conf, group, **options)
+    store.prepare()
+    return store
+
+
+def register(conf: cfg.ConfigOpts, kind: str, group: str | None) -> None:
+    """The driver's own options in the store's section, and in [backend_defaults] that stands behind it."""
+    options = glance.driver_factory(kind).OPTIONS
+    conf.register_opts(options, group=group or LEGACY_GROUP)
+    if group is not None:
+        conf.register_opts(glance_driver.Store.MULTI_BACKEND_OPTIONS, group=group)
+        conf.register_opts(options, group=glance_driver.SHARED_CONF_GROUP)
+
+
+def list_opts() -> list[tuple[str, list[cfg.Opt]]]:
+    """The options of every type that can be loaded here, for the sample configuration."""
+    listed = []
+    for kind in TYPES:
+        try:
+            options = glance.driver_factory(kind).OPTIONS
+        except errors.ConfigurationInvalid as error:
+            LOG.info('No sample of the options of %s: %s', kind, error)
+            continue
+        listed.append((kind, [*glance_driver.Store.MULTI_BACKEND_OPTIONS, *options]))
+    return listed
+
+
+# The file store.
+
+
+def _file_store(conf: cfg.ConfigOpts, store_id: str, group: str, options: dict[str, Any]) -> FileStore:
+    store = FileStore(
+        store_id,
+        _datadirs(conf, group),
+        file_perm=_mode(_option(conf, group, 'filesystem_store_file_perm'), group),
+        thin=_option(conf, group, 'filesystem_thin_provisioning'),
+        **options,
+    )
+    try:
+        store.prepare()
+    except errors.ImagepipeError as error:
+        LOG.error('Store %s cannot be used yet: %s', store_id, error)
+    return store
+
+
+def _datadirs(conf: cfg.ConfigOpts, group: str) -> list[Datadir]:
+    several = _option(conf, group, 'filesystem_store_datadirs')
+    if not several:
+        return [Datadir(Path(os.path.abspath(_option(conf, group, 'filesystem_store_datadir'))))]
+    if _is_set(conf, group, 'filesystem_store_datadir'):
+        raise errors.ConfigurationInvalid(
+            reason=f'[{group}] has filesystem_store_datadir and filesystem_store_datadirs; use one'
+        )
+    found: dict[Path, Datadir] = {}
+    for entry in several:
+        path, colon, priority = entry.strip().rpartition(':')
+        if not colon:
+            path, priority = priority, '0'
+        if not path.strip() or not (priority.strip() or '0').lstrip('-').isdigit():
+            raise errors.ConfigurationInvalid(
+                reason=f"[{group}] filesystem_store_datadirs: '{entry}' is not path:priority"
+            )
+        datadir = Datadir(Path(os.path.abspath(path.strip())), int(priority.strip() or 0))
+        if found.setdefault(datadir.path, datadir) != datadir:
+            raise errors.ConfigurationInvalid(
+                reason=f'[{group}] filesystem_store_datadirs names {path} twice'
+            )
+    return list(found.values())
+
+
+def _mode(value: int, group: str) -> int:
+    """The option's digits are octal ones: 640 is 0o640."""
+    if value <= 0:
+        return 0
+    try:
+        return int(str(value), 8)
+    except ValueError:
+        raise errors.ConfigurationInvalid(
+            reason=f'[{group}] filesystem_store_file_perm: {value} is not octal'
+        ) from None
+
+
+def _is_set(conf: cfg.ConfigOpts, group: str, name: str) -> bool:
+    found = conf.get_location(name, group=group)
+    return found is not None and found.location not in (cfg.Locations.opt_default, cfg.Locations.set_default)
+
+
+def _option(conf: cfg.ConfigOpts, group: str, name: str) -> Any:
+    """The section's value, else that of [backend_defaults], else the default: as glance_store does it."""
+    shared = glance_driver.SHARED_CONF_GROUP
+    if group == LEGACY_GROUP or _is_set(conf, group, name):
+        return conf[group][name]
+    return conf[shared][name]
