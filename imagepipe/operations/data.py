@@ -15,7 +15,7 @@ from imagepipe.domain.reception import STAGED, STRAIGHT, staged
 from imagepipe.domain.representation import Representation
 from imagepipe.domain.transfer import Transfer, TransferKind
 from imagepipe.operations import transfers
-from imagepipe.operations.downloads import Download, download
+from imagepipe.operations.downloads import CHUNK, Download, download
 from imagepipe.policies import images as rules
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from imagepipe.sources.intake import Received
     from imagepipe.stores.streams import Reader
 
-__all__ = ['Download', 'download', 'stage', 'upload']
+__all__ = ['CHUNK', 'Download', 'download', 'stage', 'upload']
 
 
 def upload(

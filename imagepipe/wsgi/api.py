@@ -1,0 +1,57 @@
+"""The application that WSGI servers import: it is built by the first request of each process."""
+
+import os
+import threading
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from oslo_config import cfg
+from oslo_log import log
+
+from imagepipe import conf as options
+from imagepipe.api.bodies import Application, Bodies, Environ
+
+
+def build(conf: cfg.ConfigOpts) -> Application:
+    """The whole API over its own Services, for one process."""
+    from imagepipe.api import app  # noqa: PLC0415  half of the service's code: read when it is needed
+    from imagepipe.services import Services  # noqa: PLC0415
+
+    services = Services.build(conf)
+    return Bodies(
+        app.Application(services),
+        timeout=conf.transfers.client_timeout,
+        drain_bytes=conf.transfers.drain_bytes,
+        drain_seconds=conf.transfers.drain_seconds,
+    )
+
+
+def from_files() -> Application:
+    """The API as the configuration files say."""
+    conf = options.load([], 'imagepipe-api')
+    log.setup(conf, 'imagepipe')
+    return build(conf)
+
+
+class Lazy:
+    """Builds the application once per process, when the first request comes."""
+
+    def __init__(self, make: Callable[[], Application]) -> None:
+        self._make = make
+        self._lock = threading.Lock()
+        self._process: int | None = None
+        self._application: Application | None = None
+
+    def __call__(self, environ: Environ, start_response: Callable[..., Any]) -> Iterable[bytes]:
+        return self._ready()(environ, start_response)
+
+    def _ready(self) -> Application:
+        if self._process != os.getpid():
+            with self._lock:
+                if self._process != os.getpid():  # a fork since: its connections are the parent's
+                    self._application = self._make()
+                    self._process = os.getpid()
+        return self._application
+
+
+application = Lazy(from_files)
