@@ -73,8 +73,10 @@ prepare_packages() {
     missing=$(missing_packages "$1")
     [ -n "$missing" ] || return 0
     mapfile -t names < <(cut -f1 <<<"$missing")
-    say "Installing Debian packages: ${names[*]}"
-    apt_install "${names[@]}" || true
+    if as_root true; then
+        say "Installing Debian packages: ${names[*]}"
+        apt_install "${names[@]}" || true
+    fi
     missing=$(missing_packages "$1")
     [ -n "$missing" ] || return 0
     mapfile -t names < <(cut -f1 <<<"$missing")
@@ -141,7 +143,7 @@ prepare_venv() {
     [ "$(cat "$stamp" 2>/dev/null)" = "$now" ] && return 0
     say "Installing imagepipe and what it needs into $VENV (some minutes, the first time only)"
     name_version
-    "$VENV/bin/python" -m pip install --quiet --disable-pip-version-check \
+    "$VENV/bin/python" -m pip install --quiet --disable-pip-version-check --use-pep517 \
         --constraint "$PROJECT/tools/constraints.txt" --requirement "$wanted" --editable "$PROJECT" ||
         give_up "pip could not install the requirements; its message above says which and why."
     printf '%s\n' "$now" >"$stamp"
