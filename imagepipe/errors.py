@@ -735,3 +735,12 @@ class ConfigurationInvalid(ImagepipeError):
     """The configuration cannot work; the sentence names the option."""
     code = 'imagepipe.configuration.invalid'
     template = 'The configuration is not valid: {reason}'
+
+
+class Recorded(ImagepipeError):
+    """An error that another process met, with the code and sentence that were recorded."""
+
+    def __init__(self, *, code: str, message: str) -> None:
+        self.template = '{message}'
+        super().__init__(message=message)
+        self.code = code

@@ -15,7 +15,7 @@ from imagepipe.domain.import_ import LIVE, REVERTIBLE, Claim, Import, ImportStat
 if TYPE_CHECKING:
     from imagepipe.db.transaction import Transaction
 
-_DOCUMENTS = ('source_digests', 'result', 'trace')
+_DOCUMENTS = ('staged', 'source_digests', 'result', 'trace')
 _FIELDS = tuple(field.name for field in dataclasses.fields(Import))
 _COLUMNS = tuple(imports.c[name] for name in _FIELDS)
 
@@ -141,12 +141,16 @@ class ImportRepository:
 
     # Claims. They are compared on the database's clock only.
 
-    def claimable(self, limit: int, *, image_id: str | None = None) -> list[Import]:
-        """Live imports that nobody holds, oldest first."""
-        statement = sa.select(*_COLUMNS).where(self._unheld())
-        if image_id is not None:
-            statement = statement.where(imports.c.image_id == image_id)
-        return self._all(statement.order_by(imports.c.created_at, imports.c.id).limit(limit))
+    def claimable(self, limit: int) -> list[tuple[str, int]]:
+        """Id and flow version of live imports that nobody holds, oldest first.
+
+        Nothing else is read: a record that cannot be decoded must not hide the others.
+        """
+        statement = sa.select(imports.c.id, imports.c.flow_version).where(self._unheld())
+        rows = self._connection.execute(
+            statement.order_by(imports.c.created_at, imports.c.id).limit(limit)
+        )
+        return [(row.id, row.flow_version) for row in rows]
 
     def claim(self, import_id: str, owner: str, lease: float) -> tuple[Claim, bool] | None:
         """Take the import: one conditional UPDATE that raises the epoch.
@@ -186,6 +190,10 @@ class ImportRepository:
         )
         return {row.id: ImportState(row.state) for row in rows}
 
+    def expire(self, claim: Claim) -> None:
+        """Give the claim up as a death would: the step at work counts one interruption more."""
+        self._connection.execute(sa.update(imports).where(*_mine(claim)).values(claim_expires=0.0))
+
     def release(self, claim: Claim) -> bool:
         """Give the claim back, so that anybody may take the import at once."""
         statement = sa.update(imports).where(*_mine(claim)).values(claim_owner=None, claim_expires=None)
@@ -224,6 +232,8 @@ def _mine(claim: Claim) -> tuple[sa.ColumnElement[bool], ...]:
 
 
 def _plain(name: str, value: object) -> object:
+    if isinstance(value, Mapping):
+        value = dict(value)
     return documents.dump(value) if name in _DOCUMENTS and value is not None else value
 
 
@@ -236,9 +246,16 @@ def _import(row: sa.Row) -> Import:
     values = dict(row._mapping)
     for name in _DOCUMENTS:
         values[name] = documents.load(values[name], None if name == 'trace' else {})
-    values['plan'] = Plan.from_json(documents.load(values['plan']))
+    values['plan'] = _plan(values['plan'])
     values['state'] = ImportState(values['state'])
     return Import(**values)
+
+
+def _plan(text: str) -> Plan | None:
+    try:
+        return Plan.from_json(documents.load(text))
+    except (ValueError, TypeError, KeyError, AttributeError):
+        return None     # the conductor gives such an import up; whoever looks at it still may
 
 
 def _progress(row: sa.Row) -> dict[str, str]:

@@ -26,6 +26,8 @@ def _binary_collation(element: CreateTable, ddl: sa.sql.compiler.DDLCompiler, **
     """Names are compared byte by byte, trailing blanks included: `Foo`, `foo`, `foo ` are three."""
     collation = 'utf8mb4_nopad_bin' if ddl.dialect.is_mariadb else 'utf8mb4_0900_bin'
     statement = ddl.visit_create_table(element, **kwargs).rstrip()
+    if 'ENGINE=' in statement:      # TaskFlow's tables say it themselves
+        return statement
     return f'{statement} ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE={collation}'
 
 
@@ -161,6 +163,8 @@ imports = sa.Table(
     sa.Column('source_size', Bytes),
     #: Bytes of the project's storage quota that this import holds until it ends.
     sa.Column('reserved', Bytes, nullable=False, default=0),
+    #: Bytes of the staging area that its steps hold, by step.
+    sa.Column('staged', Document, nullable=False),
     sa.Column('source_digests', Document, nullable=False),
     sa.Column('detected_format', sa.String(20)),
     sa.Column('result', Document, nullable=False),

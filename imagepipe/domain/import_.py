@@ -111,13 +111,13 @@ class Plan:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Import:
-    """The only record of an import. Times are naive UTC."""
+    """The only record of an import. Times are naive UTC; plan is None where it cannot be decoded."""
 
     id: str
     image_id: str
     method: str
     state: ImportState
-    plan: Plan
+    plan: Plan | None
     owner: str | None = None
     user_id: str | None = None
     request_id: str | None = None
@@ -128,6 +128,7 @@ class Import:
     source_shown: str | None = None     # without query and userinfo
     source_size: int | None = None
     reserved: int = 0
+    staged: Mapping[str, int] = dataclasses.field(default_factory=dict)
     source_digests: Mapping[str, str] = dataclasses.field(default_factory=dict)
     detected_format: str | None = None
     result: Mapping[str, object] = dataclasses.field(default_factory=dict)

@@ -38,8 +38,10 @@ class ImportRecord:
 
 
 def methods(services: 'Services') -> list[str]:
-    """The import methods that are enabled and that this service has."""
+    """The import methods that are enabled and that can work here."""
     known = {method.value for method in Method}
+    if services.secrets is None:
+        known.discard(Method.WEB_DOWNLOAD)      # its URL could not be kept
     return [name for name in services.conf.enabled_import_methods if name in known]
 
 
@@ -69,7 +71,7 @@ def start(services: 'Services', context: RequestContext, image_id: str, request:
         importing = image.to(Status.IMPORTING)
         record, frozen = _record(services, context, tx, image, request, plan)
         tx.images.save(importing, expected=image)
-        tx.imports.add(record)
+        record = tx.imports.add(record)
         tx.steps.plan(record.id, steps.names(frozen))
         for target in frozen.targets:
             tx.locations.add(_pending(record, target))

@@ -1,0 +1,1 @@
+"""Alembic's environment; revisions are in versions/, expand and contract in separate releases."""

@@ -1,0 +1,178 @@
+"""A run: one worker's execution of one import, as its steps see it.
+
+The steps talk to the run, the keeper thread (jobs/keeping.py) talks to the run, and nobody
+else has to know about threads: it is all in here.
+"""
+
+import dataclasses
+import logging
+import threading
+import time
+from collections.abc import Callable, Mapping
+
+from imagepipe import errors
+from imagepipe.domain import names
+from imagepipe.domain.import_ import Claim, Import, ImportState
+
+LOG = logging.getLogger(__name__)
+
+
+@dataclasses.dataclass(frozen=True)
+class Progress:
+    """Bytes done, and to do where known."""
+
+    done: int
+    total: int | None
+
+
+class Run:
+    """Claim, plan, progress and cancellation of one import in this process."""
+
+    def __init__(
+        self, record: Import, claim: Claim, db: object, *, trace_key: str | None = None
+    ) -> None:
+        self.record = record
+        self.trace_key = trace_key
+        self.plan = record.plan
+        self.claim = claim
+        #: The fenced database: what it runs changes nothing once the claim is lost.
+        self.db = db
+        self.state = record.state
+        self.lost = threading.Event()
+        self.cancelled = threading.Event()
+        #: Its end is being written: losing the claim now means nothing.
+        self.ended = False
+        self._lock = threading.Lock()
+        self._active: dict[str, float] = {}
+        self._progress: dict[str, Progress] = {}
+        self._unwritten: set[str] = set()
+        self._errors: dict[str, errors.ImagepipeError] = {}
+        self._discards: dict[str, Callable[[], None]] = {}
+
+    # For the steps.
+
+    def object_name(self, part: str, *, epoch: int | None = None) -> str:
+        """The name under which this claim keeps `part`; the claim's epoch was committed before."""
+        return names.object_name(
+            self.claim.image_id, self.claim.import_id, epoch or self.claim.epoch, part
+        )
+
+    def object_names(self, part: str) -> list[str]:
+        """The names that every claim up to this one may have written `part` to."""
+        return [self.object_name(part, epoch=epoch) for epoch in range(1, self.claim.epoch + 1)]
+
+    def check(self) -> None:
+        """Raise ClaimLost or ImportCancelled if this run must stop."""
+        if self.lost.is_set():
+            raise errors.ClaimLost(import_id=self.claim.import_id)
+        if self.cancelled.is_set():
+            raise errors.ImportCancelled()
+
+    def must_stop(self) -> bool:
+        """Whether check() would raise."""
+        return self.lost.is_set() or self.cancelled.is_set()
+
+    def pause(self, seconds: float) -> None:
+        """Wait in a step's own thread; ends early, raising, when the run must stop."""
+        until = time.monotonic() + seconds
+        while (left := until - time.monotonic()) > 0:
+            self.cancelled.wait(min(left, 0.2))
+            self.check()
+
+    def sign(self, step: str) -> None:
+        """The step is alive."""
+        with self._lock:
+            if step in self._active:
+                self._active[step] = time.monotonic()
+
+    def progress(self, step: str, done: int, total: int | None = None) -> None:
+        """The step has moved this many bytes; raises if the run must stop.
+
+        Cheap: written to the database by the keeper, about once a second.
+        """
+        self.check()
+        with self._lock:
+            self._progress[step] = Progress(done, total)
+            self._unwritten.add(step)
+            self._active[step] = time.monotonic()
+
+    def discards(self, step: str, remove: Callable[[], None]) -> None:
+        """What removes the objects of this very epoch, should the claim be lost in this step."""
+        with self._lock:
+            self._discards[step] = remove
+
+    def failed(self, step: str, error: errors.ImagepipeError) -> None:
+        """The step has failed; the error is recorded with its state."""
+        with self._lock:
+            self._errors.pop(step, None)    # the latest stands last
+            self._errors[step] = error
+
+    # For persistence, keeper and conductor.
+
+    def entered(self, step: str) -> None:
+        """The step's start was recorded."""
+        with self._lock:
+            self._active[step] = time.monotonic()
+            self._progress.pop(step, None)
+            self._errors.pop(step, None)
+
+    def left(self, step: str) -> None:
+        """The step's end was recorded: its results are the import's, whoever runs it."""
+        with self._lock:
+            self._active.pop(step, None)
+            self._unwritten.discard(step)
+            self._discards.pop(step, None)
+
+    def last_progress(self, step: str) -> tuple[int, int | None] | None:
+        """What the step last said."""
+        with self._lock:
+            found = self._progress.get(step)
+        return None if found is None else (found.done, found.total)
+
+    def error_of(self, step: str) -> errors.ImagepipeError | None:
+        """The error that the step failed with in this process."""
+        with self._lock:
+            return self._errors.get(step)
+
+    def last_error(self) -> tuple[str, errors.ImagepipeError] | None:
+        """The latest error of any step, and the step."""
+        with self._lock:
+            return list(self._errors.items())[-1] if self._errors else None
+
+    def take_progress(self) -> Mapping[str, tuple[int, int | None]]:
+        """Progress that was not written yet."""
+        with self._lock:
+            taken = {
+                step: (self._progress[step].done, self._progress[step].total) for step in self._unwritten
+            }
+            self._unwritten.clear()
+        return taken
+
+    def stuck(self, after: float) -> str | None:
+        """A step that has given no sign for so many seconds."""
+        limit = time.monotonic() - after
+        with self._lock:
+            return next((step for step, signed in self._active.items() if signed < limit), None)
+
+    def moved(self, state: ImportState) -> None:
+        """The import's state as the database has it now."""
+        self.state = state
+        if state is ImportState.REVERTING:
+            self.cancelled.set()
+
+    def discard_unrecorded(self, step: str | None = None) -> None:
+        """The claim was lost: remove what steps at work wrote under this epoch, and no more.
+
+        Of one step, or of all. What a step recorded before belongs to the import's next runner.
+        """
+        with self._lock:
+            chosen = [step] if step is not None else list(self._discards)
+            removals = [self._discards.pop(name) for name in chosen if name in self._discards]
+        for remove in removals:
+            try:
+                remove()
+            except errors.ImagepipeError as error:
+                LOG.warning(
+                    'Import %s was lost, and what this worker wrote is left to the sweeper: %s',
+                    self.claim.import_id, error,
+                )

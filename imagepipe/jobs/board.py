@@ -1,0 +1,192 @@
+"""The SQL jobboard: live imports are the jobs, and the import's row is the claim.
+
+A TaskFlow jobboard plugin (entry point `imagepipe-sql`). There is no table of postings: an
+import is posted by the transaction that accepts it, so none can be lost, doubled or stale.
+"""
+
+import datetime
+import threading
+from collections.abc import Callable, Iterator, Mapping
+
+from oslo_utils import timeutils
+from taskflow import exceptions, states
+from taskflow.jobs import base
+
+from imagepipe import errors
+from imagepipe.db import engines
+from imagepipe.db.database import Database
+from imagepipe.db.transaction import Transaction
+from imagepipe.domain.event import Event, task_payload
+from imagepipe.domain.import_ import Claim, Import, ImportState
+from imagepipe.flows import registry
+
+#: How many unheld imports one look fetches.
+PAGE = 50
+
+
+class ImportJob(base.Job):
+    """One import as a job."""
+
+    def __init__(self, board: 'SQLJobBoard', import_id: str, flow_version: int) -> None:
+        super().__init__(board, f'import:{import_id}', uuid=import_id)
+        self.flow_version = flow_version
+        #: Set by claim().
+        self.claim: Claim | None = None
+        self.record: Import | None = None
+
+    priority = base.JobPriority.NORMAL
+
+    @property
+    def created_on(self) -> datetime.datetime | None:
+        """When the import was accepted."""
+        return self._record().created_at
+
+    @property
+    def last_modified(self) -> datetime.datetime | None:
+        """When its record last changed."""
+        return self._record().updated_at
+
+    @property
+    def state(self) -> str:
+        """TaskFlow's word for where the import stands."""
+        try:
+            if not self._record().live:
+                return states.COMPLETE
+        except errors.ImportNotFound:
+            return states.COMPLETE
+        return states.CLAIMED if self.board.find_owner(self) else states.UNCLAIMED
+
+    def _record(self) -> Import:
+        return self.board.read(lambda tx: tx.imports.get(self.uuid))
+
+    def expires_in(self) -> float:
+        """Not kept on the job: the claim's lease is renewed by the keeper."""
+        return -1
+
+    def extend_expiry(self, expiry: float) -> bool:
+        """Renew the claim; False when it was lost."""
+        held = self.board.write(lambda tx: tx.imports.renew([self.claim], expiry))
+        return self.uuid in held
+
+
+class SQLJobBoard(base.NotifyingJobBoard):
+    """conf: `lease` seconds (30), `max_attempts` (3), and `connection` unless `db` is given."""
+
+    def __init__(
+        self, name: str, conf: Mapping[str, object], persistence: object = None, *, db: Database | None = None
+    ) -> None:
+        super().__init__(name, conf)
+        self._db = db
+        self._owned = db is None
+        self._lease = float(conf.get('lease', 30.0))
+        self._max_attempts = int(conf.get('max_attempts', 3))
+        self._never = threading.Event()
+
+    @property
+    def connected(self) -> bool:
+        """Whether there is a database to ask."""
+        return self._db is not None
+
+    def connect(self) -> None:
+        """Make the database's engine; it connects when it is first used."""
+        if self._db is None:
+            self._db = Database(engines.create(self._conf['connection']))
+
+    def close(self) -> None:
+        """Let go of a database that this board made itself."""
+        if self._owned and self._db is not None:
+            self._db.engine.dispose()
+            self._db = None
+
+    def register_entity(self, entity: object) -> None:
+        """Workers are recorded by the keeper."""
+
+    def read(self, operation: Callable[[Transaction], object]) -> object:
+        """Run an operation; a database that is away is a JobFailure, which conductors wait out."""
+        return self._translated(self._db.read, operation)
+
+    def write(self, operation: Callable[[Transaction], object]) -> object:
+        """As read(), for an operation that writes."""
+        return self._translated(self._db.run, operation)
+
+    def _translated(self, call: Callable[..., object], operation: Callable[[Transaction], object]) -> object:
+        try:
+            return call(operation)
+        except errors.DatabaseUnavailable:
+            exceptions.raise_with_cause(exceptions.JobFailure, 'The SQL jobboard cannot be read')
+
+    # Jobs.
+
+    def post(self, name: str, book: object = None, details: object = None, priority: object = None) -> None:
+        """Imports are posted by being accepted."""
+        raise exceptions.JobFailure('An import is posted by the transaction that accepts it')
+
+    def iterjobs(self, only_unclaimed: bool = False, ensure_fresh: bool = False) -> Iterator[ImportJob]:
+        """Live imports that nobody holds, oldest first; those of a newer flow version are left alone."""
+        found = self.read(lambda tx: tx.imports.claimable(PAGE))
+        return iter([
+            ImportJob(self, import_id, version) for import_id, version in found if registry.knows(version)
+        ])
+
+    def wait(self, timeout: float | None = None) -> Iterator[ImportJob]:
+        """Wait until there is a job. Raises taskflow's NotFound after `timeout` seconds."""
+        watch = timeutils.StopWatch(duration=timeout).start()
+        while not watch.expired():
+            found = list(self.iterjobs())
+            if found:
+                return iter(found)
+            self._never.wait(0.1)
+        raise exceptions.NotFound('No job arrived in time')
+
+    @property
+    def job_count(self) -> int:
+        """How many imports have no end yet."""
+        return self.read(lambda tx: tx.imports.count_live())
+
+    def find_owner(self, job: ImportJob) -> str | None:
+        """Who holds the import."""
+        return self.read(lambda tx: tx.imports.owner_of(job.uuid))
+
+    @base.check_who
+    def claim(self, job: ImportJob, who: str) -> None:
+        """Take the import. Raises UnclaimableJob, NotFound."""
+        if not registry.knows(job.flow_version):
+            raise exceptions.UnclaimableJob(f'{job} needs a newer worker')
+        taken = self.write(lambda tx: self._take(tx, job.uuid, who))
+        if taken is None:
+            raise exceptions.UnclaimableJob(f'{job} is held by another worker or has ended')
+        job.claim, job.record = taken
+
+    def _take(self, tx: Transaction, import_id: str, who: str) -> tuple[Claim, Import] | None:
+        taken = tx.imports.claim(import_id, who, self._lease)
+        if taken is None:
+            return None
+        claim, crashed = taken
+        if crashed:
+            tx.steps.crashed(import_id)
+        exhausted = tx.steps.exhausted(import_id, self._max_attempts)
+        if exhausted is not None:
+            # A committed import stays committed: this compare-and-set fails, and it goes forward.
+            tx.imports.revert(
+                import_id, ImportState.FAILED, step=exhausted.name,
+                error=errors.ImportAttemptsExhausted(step=exhausted.name, attempts=exhausted.crashes),
+            )
+        if tx.imports.to(import_id, [ImportState.ACCEPTED], ImportState.RUNNING):
+            tx.notify(Event.TASK_PROCESSING, task_payload(tx.imports.get(import_id)))
+        return claim, tx.imports.get(import_id)
+
+    @base.check_who
+    def consume(self, job: ImportJob, who: str) -> None:
+        """The import has ended; its row was released with its end."""
+        self.notifier.notify(base.REMOVAL, {'job': job})
+
+    @base.check_who
+    def abandon(self, job: ImportJob, who: str) -> None:
+        """Give the import back for anybody to take. Raises JobFailure when it was lost."""
+        if not self.write(lambda tx: tx.imports.release(job.claim)):
+            raise exceptions.JobFailure(f'{job} is not held by {who} any more')
+
+    @base.check_who
+    def trash(self, job: ImportJob, who: str) -> None:
+        """No import is thrown away: it is given back."""
+        self.abandon(job, who)

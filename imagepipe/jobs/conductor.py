@@ -1,0 +1,195 @@
+"""The conductor of one worker process: runs the flows of the imports it has claimed.
+
+TaskFlow's non-blocking conductor finds, claims and dispatches; what an import needs besides is
+here: engines over fenced persistence, forced reverts, flows already ended, records that cannot
+be decoded, and the settling of every import that has come to its end.
+"""
+
+import contextlib
+import logging
+import threading
+import time
+from collections.abc import Mapping
+from concurrent import futures
+from typing import TYPE_CHECKING
+
+from taskflow import engines, exceptions, retry, states, task
+from taskflow.conductors.backends import impl_nonblocking
+from taskflow.engines.base import Engine
+
+from imagepipe import errors
+from imagepipe.db.transaction import Transaction
+from imagepipe.domain.import_ import ImportState
+from imagepipe.flows import registry
+from imagepipe.flows.run import Run
+from imagepipe.jobs import ending, resources
+from imagepipe.jobs.board import ImportJob, SQLJobBoard
+from imagepipe.jobs.persistence import LostClaimError, Persistence
+
+if TYPE_CHECKING:
+    from imagepipe.services import Services
+
+LOG = logging.getLogger(__name__)
+
+#: A flow in one of these states is not run again: TaskFlow would start it from the beginning.
+_OVER = frozenset({states.SUCCESS, states.REVERTED, states.FAILURE})
+
+
+class ImportConductor(impl_nonblocking.NonBlockingConductor):
+    """Runs up to `simultaneous` imports, their steps in `threads` shared threads."""
+
+    def __init__(
+        self, services: 'Services', board: SQLJobBoard, persistence: Persistence,
+        injected: Mapping[str, object], *, simultaneous: int, threads: int, poll: float,
+    ) -> None:
+        self.executor = futures.ThreadPoolExecutor(threads, thread_name_prefix='step')
+        super().__init__(
+            services.name, board, persistence=persistence, engine='parallel',
+            engine_options={'executor': self.executor}, wait_timeout=poll,
+            max_simultaneous_jobs=simultaneous,
+        )
+        self._services = services
+        self._injected = injected
+        self._moment = threading.Event()
+        #: What runs here now, by import id; the keeper reads it.
+        self.runs: dict[str, tuple[Run, Engine | None]] = {}
+
+    def wait_others(self, besides: Run, seconds: float) -> None:
+        """Wait until nothing but one run is left here."""
+        until = time.monotonic() + seconds
+        while time.monotonic() < until and any(run is not besides for run, _ in list(self.runs.values())):
+            self._moment.wait(0.05)
+
+    def _dispatch_job(self, job: ImportJob) -> bool:
+        """Run one claimed import; whether it has come to its end."""
+        run = Run(
+            job.record, job.claim, self._services.db.fenced(job.claim),
+            trace_key=self._services.trace_key,
+        )
+        self.runs[job.uuid] = (run, None)
+        try:
+            self._execute(run)
+            return self._settle(run)
+        except (LostClaimError, errors.ClaimLost):
+            run.lost.set()
+            run.discard_unrecorded()
+            LOG.warning('Import %s was taken over from this worker', job.uuid)
+            return False
+        except (errors.DatabaseUnavailable, exceptions.StorageFailure) as error:
+            LOG.warning('Import %s waits for the database: %s', job.uuid, error)
+            return False
+        except Exception:
+            LOG.exception('Import %s cannot be run; it is given up', job.uuid)
+            return self._give_up(run)
+        finally:
+            self.runs.pop(job.uuid, None)
+
+    def _execute(self, run: Run) -> None:
+        """Run the flow as far as it goes; what came of it is in the records afterwards."""
+        if run.plan is None:
+            self._revert_unread(run)
+            return
+        reverting = run.state is ImportState.REVERTING
+        if reverting and not self._persistence.has_flow(run.record.flow_id):
+            return
+        flow_detail = self._persistence.open_flow(run)
+        if flow_detail.state in _OVER:
+            return
+        engine = self._engine(run, flow_detail)
+        self.runs[run.claim.import_id] = (run, engine)
+        if reverting:
+            _force_revert(engine)
+        self._run_engine(run, engine)
+
+    def _engine(self, run: Run, flow_detail: object) -> Engine:
+        engine = engines.load(
+            registry.build(run.record), flow_detail=flow_detail,
+            backend=self._persistence.fenced(run), engine=self._engine_name, **self._engine_options,
+        )
+        engine.storage.inject({'run': run, **self._injected}, transient=True)
+        engine.compile()
+        engine.prepare()
+        engine.validate()
+        return engine
+
+    @property
+    def _engine_name(self) -> str:
+        return 'parallel'
+
+    def _run_engine(self, run: Run, engine: Engine) -> None:
+        suspended = False
+        try:
+            for _ in engine.run_iter():
+                if not suspended and (self._wait_timeout.is_stopped() or run.lost.is_set()):
+                    engine.suspend()
+                    suspended = True
+        except exceptions.WrappedFailure as error:
+            if any(found.check(LostClaimError) for found in error):
+                raise LostClaimError('The claim was lost') from error
+        except errors.ImagepipeError as error:
+            # The failure that the flow was reverted for; it stands in the import's row already.
+            LOG.debug('The flow of import %s ended with %s', run.claim.import_id, error.code)
+        if run.lost.is_set():
+            raise errors.ClaimLost(import_id=run.claim.import_id)
+
+    def _settle(self, run: Run) -> bool:
+        """Give the import its end if its flow has come to one; whether it did."""
+        state = self._services.db.read(lambda tx: tx.imports.get(run.claim.import_id)).state
+        flow = self._flow_state(run)
+        if state is ImportState.RUNNING:
+            if flow == states.SUSPENDED:
+                return False
+            raise errors.ImportUnreadable()
+        if state is ImportState.COMMITTED and flow == states.SUSPENDED:
+            return False
+        if state is ImportState.REVERTING and flow == states.SUSPENDED:
+            return False
+        self._finish(run)
+        return True
+
+    def _flow_state(self, run: Run) -> str | None:
+        with contextlib.suppress(exceptions.NotFound):
+            return self._persistence.get_connection().get_flow_details(run.record.flow_id, lazy=True).state
+        return None
+
+    def _finish(self, run: Run) -> None:
+        clear = True
+        try:
+            resources.clear_staging(self._services, run)
+        except errors.ImagepipeError as error:
+            clear = False
+            LOG.warning('Staging of import %s is left to the sweeper: %s', run.claim.import_id, error)
+        run.ended = True
+        rooms = self._injected['rooms']
+        end = run.db.run(
+            lambda tx: ending.finish(tx, run.claim.import_id, rooms, staging_clear=clear)
+        )
+        record = self._services.db.read(lambda tx: tx.imports.get(run.claim.import_id))
+        LOG.info(
+            'Import %s of image %s ended: %s%s [%s]', record.id, record.image_id, end.value,
+            f' {record.error_code} in {record.error_step}' if record.error_code else '', record.request_id,
+        )
+        self._injected['wake_sender']()
+
+    def _revert_unread(self, run: Run) -> None:
+        def change(tx: Transaction) -> None:
+            tx.imports.revert(run.claim.import_id, ImportState.FAILED, errors.ImportUnreadable())
+
+        run.db.run(change)
+
+    def _give_up(self, run: Run) -> bool:
+        """End an import whose flow cannot be run: what it left is the sweeper's, by its rows."""
+        try:
+            self._revert_unread(run)
+            self._finish(run)
+        except (errors.ImagepipeError, exceptions.TaskFlowException):
+            LOG.exception('Import %s could not be given up yet', run.claim.import_id)
+            return False
+        return True
+
+
+def _force_revert(engine: Engine) -> None:
+    """Every atom is to be reverted, whatever state it was left in."""
+    for node in engine.compilation.execution_graph:
+        if isinstance(node, (task.Task, retry.Retry)):
+            engine.storage.set_atom_intention(node.name, states.REVERT)
