@@ -46,9 +46,7 @@ def media_type(content_type: str | None) -> str:
     """The media type, without its parameters. Raises UnsupportedPatch."""
     found = (content_type or '').partition(';')[0].strip().lower()
     if found not in MEDIA_TYPES:
-        raise errors.UnsupportedPatch(
-            content_type=found or 'none', expected=' or '.join(MEDIA_TYPES)
-        )
+        raise errors.UnsupportedPatch(content_type=found or 'none', expected=' or '.join(MEDIA_TYPES))
     return found
 
 
@@ -169,5 +167,8 @@ def base_value(name: str, value: object) -> object:
 
 
 _CONVERSIONS: Mapping[str, Callable[[object], object]] = {
-    'tags': frozenset, 'visibility': Visibility, 'min_disk': int, 'min_ram': int,
+    'tags': frozenset,
+    'visibility': Visibility,
+    'min_disk': int,
+    'min_ram': int,
 }

@@ -1,7 +1,7 @@
 """The attributes of an image that a client writes: which are base, read-only, reserved, custom."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from imagepipe import errors
 
@@ -42,6 +42,13 @@ MAX_NAME = 255
 def digest(value: str) -> str:
     """By what a custom property's value is found: it is too long for an index."""
     return hashlib.sha256(value.encode()).hexdigest()
+
+
+def check_first(names: Iterable[str]) -> None:
+    """What a create refuses whatever its value is. Raises PropertyReadOnly."""
+    for name in names:
+        if name in REFUSED_FIRST:
+            raise errors.PropertyReadOnly(name=name)
 
 
 def check_writable(name: str) -> None:

@@ -1,0 +1,1 @@
+"""What goes out: representations of images, imports and tasks as plain JSON values."""
