@@ -31,7 +31,6 @@ OUTPUT = 1024 * 1024
 XZ_MEMORY = 160 * 1024 * 1024
 #: zlib's window parameter, which also says what header stands before the data.
 ZLIB = {'gzip': 16 + zlib.MAX_WBITS, 'deflate': -zlib.MAX_WBITS}
-#: Small images may be almost empty: below this size no ratio is held against them.
 RATIO_FLOOR = 64 * 1024 * 1024
 
 CORRUPT = 'it is damaged or not what it claims to be.'
@@ -49,10 +48,15 @@ class Reader(Protocol):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Caps:
-    """How much may come out: bytes, and bytes per byte that went in (0: any ratio)."""
+    """How much may come out: bytes, and bytes per byte that went in (0: any ratio).
+
+    Small images may be almost empty: no ratio is held against the first
+    `ratio_floor` bytes.
+    """
 
     max_bytes: int
     max_ratio: int = 0
+    ratio_floor: int = RATIO_FLOOR
 
 
 def detect(head: bytes) -> str | None:
@@ -123,7 +127,7 @@ class Meter:
         if self._given > self._caps.max_bytes:
             raise errors.DecompressionBomb(limit=f'{self._caps.max_bytes} bytes')
         ratio = self._caps.max_ratio
-        if ratio and self._given > RATIO_FLOOR + ratio * self._taken:
+        if ratio and self._given > self._caps.ratio_floor + ratio * self._taken:
             raise errors.DecompressionBomb(limit=f'{ratio} times its size')
 
 

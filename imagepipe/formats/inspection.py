@@ -63,11 +63,18 @@ class Inspector:
             for opinion in self._opinions:
                 opinion.finish()
             self._verdict = self._conclude()
+            self._release()
 
     def abort(self) -> None:
         """The stream broke off: there is no verdict over a part."""
         self._pending.clear()
+        self._release()
+
+    def _release(self) -> None:
+        """Let go of the kept bytes; the library's inspectors are cycles that only the collector frees."""
+        self._opinions.clear()
         self._live.clear()
+        self._seen = Capture()
 
     def _block(self, block: bytes) -> None:
         for opinion in self._live:

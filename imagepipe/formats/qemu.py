@@ -52,6 +52,9 @@ NO_NEW_PRIVILEGES = ('setpriv', '--no-new-privs', '--')
 LIMIT_SIGNALS = frozenset({signal.SIGXCPU, signal.SIGXFSZ, signal.SIGKILL, signal.SIGABRT, signal.SIGTRAP})
 #: Less than this free after a failure, and the failure was the lack of it.
 FULL = 16 * 1024 * 1024
+#: An output that failed this near to the limit of its length failed because of it: qemu-img's threads
+#: block SIGXFSZ, so it ends like after any other write error.
+NEAR = 4 * 1024 * 1024
 #: Room that metadata takes beside the data, where qemu-img cannot tell.
 OVERHEAD_PART, OVERHEAD = 100, 32 * 1024 * 1024
 INFO_TIMEOUT = 60
@@ -114,7 +117,9 @@ class QemuImg:
         ImportCancelled, and what `progress` and `cancelled` raise.
         """
         _convertible(source_format, target_format)
-        self.info(source, source_format)
+        size = self.info(source, source_format)['virtual_size']
+        if target_format == 'raw' and size > self._limits.file_size:
+            raise errors.ConversionLimit()
         work = pathlib.Path(workdir) / f'{pathlib.Path(target).name}.work'
         _forget(work)
         work.mkdir(parents=True, mode=0o700)
@@ -165,6 +170,8 @@ class QemuImg:
             on_output=Progress(progress),
         )
         if ended.returncode != 0:
+            if _length(work / OUTPUT_NAME) + NEAR > self._limits.file_size:
+                raise errors.ConversionLimit()
             raise _failure(ended, source_format, target_format, work)
 
     def _ask(
@@ -264,7 +271,7 @@ def _refuse_others(told: Mapping[str, Any], fmt: str) -> None:
     reasons = {
         'backing_file': 'backing-filename' in told or 'full-backing-filename' in told,
         'data_file': 'data-file' in data,
-        'extents': len(data.get('extents', ())) > 1,
+        'extents': any(extent['filename'] != told['filename'] for extent in data.get('extents', ())),
         'format': told.get('format') != QEMU_NAMES[fmt],
     }
     for check, failed in reasons.items():
@@ -288,6 +295,10 @@ def _failure(
 
 def _said(ended: Ended) -> str:
     return ended.stderr.decode('utf-8', 'backslashreplace').strip()
+
+
+def _length(path: pathlib.Path) -> int:
+    return path.stat().st_size if path.exists() else 0
 
 
 def _keep(output: pathlib.Path, target: pathlib.Path) -> None:
