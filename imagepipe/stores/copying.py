@@ -49,6 +49,8 @@ def copy(source: int, target: int, size: int, advance: Callable[[int], None]) ->
                 continue
             done += count
             advance(count)
+    if os.fstat(source).st_size != size:  # what was cut off looks like a hole
+        raise OSError(errno.EIO, 'the source changed while it was copied')
     advance(size - done)
 
 

@@ -137,7 +137,7 @@ class FileStore:
     def names(self, prefix: str = '') -> Iterator[str]:
         """Objects, and by the same names what interrupted puts left; the temporary names never show."""
         found = set()
-        with self.translated():
+        with self.translated(missing=errors.StoreTransient):
             for datadir in self.datadirs:
                 with os.scandir(datadir.path) as entries:
                     found.update(entry.name for entry in entries if entry.is_file(follow_symlinks=False))

@@ -173,7 +173,7 @@ class Source:
         self._stream = stream
         self._size = size
         self._store_id = store_id
-        self._read = 0
+        self.position = 0
         self.error: BaseException | None = None
         self.staged = stream if isinstance(stream, StagedFile) else None
 
@@ -187,21 +187,26 @@ class Source:
             self.error = error
             raise
         self.passed(len(data))
-        if not data and self._size is not None and self._read < self._size:
+        if not data and self._size is not None and self.position < self._size:
             self._refuse()
         return data
 
     def passed(self, count: int) -> None:
         """So many bytes more were read, or copied from the staged file."""
-        self._read += count
-        if self._size is not None and self._read > self._size:
+        self.position += count
+        if self._size is not None and self.position > self._size:
             self._refuse()
+
+    def rewind(self, position: int) -> None:
+        """Only with `staged`: read again from here."""
+        self.staged.rewind(position)
+        self.position = position
 
     def finish(self) -> None:
         """The driver is done: it may have stopped before the end."""
         if self._size is None:
             return
-        if self._read < self._size or (self.staged is None and self._stream.read(1)):
+        if self.position < self._size or (self.staged is None and self._stream.read(1)):
             self._refuse()
 
     def _refuse(self) -> None:

@@ -373,6 +373,11 @@ class StagedFile:
         if self._progress is not None:
             self._progress(self._done)
 
+    def rewind(self, position: int) -> None:
+        """Read again from here, because somebody failed to send what was read."""
+        self._file.seek(position)
+        self._done = position
+
     def fileno(self) -> int:
         return self._file.fileno()
 

@@ -78,7 +78,7 @@ class SwiftStore(GlanceStore):
         with driver.get_manager(place, allow_reauth=True) as manager:
             driver._create_container_if_missing(place.container, manager.get_connection())
             if size is not None and size < driver.large_object_size:
-                manager.get_connection().put_object(place.container, name, source, content_length=size)
+                _send(manager, place.container, name, _segment(source, size), size)
             else:
                 self._add_segments(manager, place.container, name, source, size)
         # The driver's own get_uri() looks for the reference where an unset option is None.
@@ -87,19 +87,15 @@ class SwiftStore(GlanceStore):
     def _add_segments(
         self, manager: Any, container: str, name: str, source: Source, size: int | None
     ) -> None:
-        length = self._driver().large_object_chunk_size
-        number, sent = 1, 0
-        while size is None or sent < size:
-            segment = _Segment(source, length if size is None else min(length, size - sent))
+        most = self._driver().large_object_chunk_size
+        number = 1
+        while size is None or source.position < size:
+            length = most if size is None else min(most, size - source.position)
+            segment = _segment(source, length)
             if size is None and segment.empty():
                 break
-            manager.get_connection().put_object(
-                container,
-                f'{name}-{number:05d}',
-                segment,
-                content_length=None if size is None else segment.left,
-            )
-            number, sent = number + 1, sent + segment.given
+            _send(manager, container, f'{name}-{number:05d}', segment, None if size is None else length)
+            number += 1
         headers = {'X-Object-Manifest': urllib.parse.quote(f'{container}/{name}-')}
         manager.get_connection().put_object(container, name, b'', headers=headers)
 
@@ -121,11 +117,13 @@ class SwiftStore(GlanceStore):
 class _Segment:
     """The next bytes of the source, at most `left` of them."""
 
+    #: How often swiftclient may send it again.
+    retries = 0
+
     def __init__(self, source: Source, left: int) -> None:
         self._source = source
         self._first = b''
         self.left = left
-        self.given = 0
 
     def empty(self) -> bool:
         """Whether the source has ended."""
@@ -139,8 +137,33 @@ class _Segment:
         else:
             data = self._source.read(wanted)
         self.left -= len(data)
-        self.given += len(data)
         return data
+
+
+class _StagedSegment(_Segment):
+    """A segment of a staged file, which can be read once more when sending it failed."""
+
+    retries = 3
+
+    def __init__(self, source: Source, left: int) -> None:
+        super().__init__(source, left)
+        self._begin = (source.position, left)
+
+    def reset(self, *args: object, **kwargs: object) -> None:
+        """Called by swiftclient before it repeats a request."""
+        position, self.left = self._begin
+        self._first = b''
+        self._source.rewind(position)
+
+
+def _segment(source: Source, length: int) -> _Segment:
+    return (_StagedSegment if source.staged else _Segment)(source, length)
+
+
+def _send(manager: Any, container: str, name: str, segment: _Segment, length: int | None) -> None:
+    connection = manager.get_connection()
+    connection.retries = segment.retries
+    connection.put_object(container, name, segment, content_length=length)
 
 
 def refuse_multi_tenant(conf: cfg.ConfigOpts, group: str) -> None:
