@@ -48,7 +48,7 @@ def verdict(tests: list[dict], status: int, in_ci: bool) -> tuple[int, list[str]
 
 
 def ran(log: pathlib.Path | None) -> list[str]:
-    """What took part, from the lines that fixtures append ('database postgresql 15.4')."""
+    """What took part, from the lines that fixtures append ("database: postgresql 15.4")."""
     if log is None or not log.exists():
         return []
     return sorted({line.strip() for line in log.read_text().splitlines() if line.strip()})

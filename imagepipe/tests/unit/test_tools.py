@@ -45,7 +45,7 @@ class SummaryTest(testtools.TestCase):
     ) -> list[str]:
         (self.root / 'stories' / 'test_stories.py').write_text(textwrap.dedent(stories))
         ran = self.root / 'ran'
-        ran.write_text('store file\ndatabase sqlite\nstore file\n')
+        ran.write_text('store: file\ndatabase: sqlite\nstore: file\n')
         env = {'CI': ci, 'PATH': f'{commands.BIN}:/usr/bin:/bin', 'PYTHONDONTWRITEBYTECODE': '1'}
         commands.run(self, 'bash', '-c', f'stestr run --serial {names} || true', cwd=self.root, env=env)
         argv = (commands.BIN / 'python', TOOLS / 'summary.py', '--ran', ran, '--status', status)
@@ -53,7 +53,7 @@ class SummaryTest(testtools.TestCase):
 
     def test_a_good_run(self) -> None:
         printed = self.summary(stories=STORIES, names='"test_(good|known)"')
-        self.assertEqual(['ran: database sqlite', 'ran: store file', '2 passed, 0 failed'], printed)
+        self.assertEqual(['ran: database: sqlite', 'ran: store: file', '2 passed, 0 failed'], printed)
 
     def test_a_failed_test_is_named(self) -> None:
         printed = self.summary(stories=STORIES, names='"test_(good|bad)"', status=1, expect=1)
