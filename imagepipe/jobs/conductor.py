@@ -95,26 +95,22 @@ class ImportConductor(impl_nonblocking.NonBlockingConductor):
         flow_detail = self._persistence.open_flow(run)
         if flow_detail.state in _OVER:
             return
-        engine = self._engine(run, flow_detail)
+        engine = self._load_engine(run, flow_detail)
         self.runs[run.claim.import_id] = (run, engine)
         if reverting:
             _force_revert(engine)
         self._run_engine(run, engine)
 
-    def _engine(self, run: Run, flow_detail: object) -> Engine:
+    def _load_engine(self, run: Run, flow_detail: object) -> Engine:
         engine = engines.load(
             registry.build(run.record), flow_detail=flow_detail,
-            backend=self._persistence.fenced(run), engine=self._engine_name, **self._engine_options,
+            backend=self._persistence.fenced(run), engine=self._engine, **self._engine_options,
         )
         engine.storage.inject({'run': run, **self._injected}, transient=True)
         engine.compile()
         engine.prepare()
         engine.validate()
         return engine
-
-    @property
-    def _engine_name(self) -> str:
-        return 'parallel'
 
     def _run_engine(self, run: Run, engine: Engine) -> None:
         suspended = False
