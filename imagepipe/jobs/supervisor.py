@@ -1,0 +1,152 @@
+"""The supervisor of a conductor: starts its worker processes, watches them, replaces what fails.
+
+A worker says over a pipe that it lives. One that says nothing for a lease, that dies, or that
+asks to be replaced because a step of it hangs, gets a successor; imports are taken over by
+their claims, so nothing has to be handed from one to the other.
+"""
+
+import logging
+import os
+import select
+import signal
+import subprocess  # noqa: S404  workers are processes of their own: a hang in one is not one in all
+import sys
+import threading
+import time
+from collections.abc import Sequence
+from types import FrameType
+
+from imagepipe.jobs.worker import EXIT_STUCK
+
+LOG = logging.getLogger(__name__)
+
+#: Seconds between two deaths below which a successor waits longer and longer.
+_SHORT_LIFE = 10.0
+_MAX_PAUSE = 30.0
+_LOOK = 0.2
+
+
+class Child:
+    """One worker process, and the pipe on which it gives signs of life."""
+
+    def __init__(self, argv: Sequence[str], number: int) -> None:
+        self.number = number
+        self.started = self.signed = time.monotonic()
+        self._pipe, theirs = os.pipe()
+        os.set_blocking(self._pipe, False)
+        try:
+            self.process = subprocess.Popen(  # noqa: S603  our own interpreter and module
+                [*argv, f'--worker-number={number}', f'--beat={theirs}'], pass_fds=[theirs]
+            )
+        finally:
+            os.close(theirs)
+
+    def listen(self) -> None:
+        """Note whether the worker has given a sign since the last look."""
+        while select.select([self._pipe], [], [], 0)[0]:
+            if not os.read(self._pipe, 4096):
+                return      # closed: the process is ending
+            self.signed = time.monotonic()
+
+    def close(self) -> None:
+        """Let go of the pipe."""
+        os.close(self._pipe)
+
+
+class Supervisor:
+    """Keeps `workers` processes of `argv` running until stopped.
+
+    silence: seconds without a sign after which a worker is killed. grace: seconds that stopping
+    workers have before they are killed.
+    """
+
+    def __init__(self, argv: Sequence[str], *, workers: int, silence: float, grace: float) -> None:
+        self._argv = list(argv)
+        self._count = workers
+        self._silence = silence
+        self._grace = grace
+        self._stopping = threading.Event()
+        self._children: dict[int, Child] = {}
+        self._due: dict[int, float] = dict.fromkeys(range(workers), 0.0)
+        self._pauses: dict[int, float] = {}
+
+    def run(self) -> None:
+        """Start the workers and watch them; returns after stop(), when all have ended."""
+        self._stop_on_signal()
+        LOG.info('Conductor starts with %s workers', self._count)
+        while not self._stopping.wait(_LOOK):
+            self._start_due()
+            for child in list(self._children.values()):
+                self._watch(child)
+        self._stop_all()
+        LOG.info('Conductor has stopped')
+
+    def stop(self) -> None:
+        """End the workers, gracefully first."""
+        self._stopping.set()
+
+    def _stop_on_signal(self) -> None:
+        def stop(_number: int, _frame: FrameType | None) -> None:
+            self.stop()
+
+        signal.signal(signal.SIGTERM, stop)
+        signal.signal(signal.SIGINT, stop)
+
+    def _start_due(self) -> None:
+        now = time.monotonic()
+        for number, due in list(self._due.items()):
+            if due <= now:
+                del self._due[number]
+                self._children[number] = Child(self._argv, number)
+
+    def _watch(self, child: Child) -> None:
+        child.listen()
+        if child.process.poll() is None:
+            if time.monotonic() - child.signed > self._silence:
+                LOG.error('Worker %s gives no sign of life and is killed', child.process.pid)
+                child.process.kill()
+            return
+        self._bury(child)
+
+    def _bury(self, child: Child) -> None:
+        status = child.process.returncode
+        child.close()
+        del self._children[child.number]
+        level = logging.WARNING if status == EXIT_STUCK else logging.ERROR
+        LOG.log(level, 'Worker %s ended with status %s; another one takes its place', child.process.pid, status)
+        lived = time.monotonic() - child.started
+        pause = min(_MAX_PAUSE, self._pauses.get(child.number, 0.5) * 2) if lived < _SHORT_LIFE else 0.0
+        self._pauses[child.number] = max(pause, 0.25)
+        self._due[child.number] = time.monotonic() + pause
+
+    def _stop_all(self) -> None:
+        children = list(self._children.values())
+        for child in children:
+            child.process.terminate()
+        until = time.monotonic() + self._grace
+        for child in children:
+            try:
+                child.process.wait(max(0.0, until - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                LOG.error('Worker %s does not stop and is killed', child.process.pid)
+                child.process.kill()
+                child.process.wait()
+            child.close()
+
+
+def die_with_parent() -> None:
+    """End this process when its supervisor is gone, however that died."""
+    parent = os.getppid()
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(_LOOK)
+        LOG.error('The supervisor is gone; this worker ends')
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=watch, name='parent', daemon=True).start()
+
+
+def module_argv(module: str, arguments: Sequence[str]) -> list[str]:
+    """How to start a module with this interpreter."""
+    return [sys.executable, '-m', module, *arguments]
