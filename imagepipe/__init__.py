@@ -6,6 +6,9 @@ doc/source/contributor/architecture.rst and held by tests/unit/test_architecture
 
 import sys
 
-# Some dependency may have installed eventlet. Merely importing it makes TaskFlow and oslo.utils
-# choose its green parts; no process of imagepipe does.
+from oslo_service import backend
+
+# eventlet comes with oslo.service. Merely importing it makes TaskFlow and oslo.utils choose its
+# green parts, so no process of imagepipe does.
 sys.modules.setdefault('eventlet', None)
+backend.register_backend_default_hook(lambda: backend.BackendType.THREADING)
