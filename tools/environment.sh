@@ -143,7 +143,7 @@ prepare_venv() {
     [ "$(cat "$stamp" 2>/dev/null)" = "$now" ] && return 0
     say "Installing imagepipe and what it needs into $VENV (some minutes, the first time only)"
     name_version
-    # The environment variable spares a warning about uWSGI; newer pips do not know it.
+    # The environment variable spares a warning of older pips about uWSGI.
     PIP_USE_PEP517=1 "$VENV/bin/python" -m pip install --quiet --disable-pip-version-check \
         --constraint "$PROJECT/tools/constraints.txt" --requirement "$wanted" --editable "$PROJECT" ||
         give_up "pip could not install the requirements; its message above says which and why."

@@ -316,11 +316,6 @@ ALLOWED = [
         'from imagepipe import errors\nfrom imagepipe.db import database\nfrom . import b',
     ),
     (own_imports, 'db/a.py', 'from .. import errors'),
-    (
-        own_imports,
-        'flows/a.py',
-        'from imagepipe.stores import names\nfrom imagepipe.stores.names import parse',
-    ),
     (libraries, 'formats/a.py', 'import subprocess\nimport urllib.parse\nfrom http import HTTPStatus'),
     (prints, 'cmd/a.py', 'print(1)'),
     (broad_excepts, 'db/a.py', 'try:\n    f()\nexcept Exception:\n    g()\n    raise'),
