@@ -16,8 +16,8 @@ The stores, as id:type pairs separated by commas, for example
 fast:rbd, cheap:file, web:http.
 
 Each id names a section of its own with the options of that type, and with
-store_description and weight. Types: file, swift, s3, rbd, cinder, vmware and
-http (which is only read). Ids that begin with os_glance_ are reserved and stop
+store_description and weight. Types: file, swift, s3, rbd, cinder and http
+(which is only read). Ids that begin with os_glance_ are reserved and stop
 the start. A store that is taken out of this list makes the images that lie
 only there unreadable until it is listed again. Without this option there is
 one store, described in [glance_store], and clients cannot choose a store.

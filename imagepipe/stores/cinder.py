@@ -7,7 +7,7 @@ from typing import Any
 from oslo_config import cfg
 
 from imagepipe import errors
-from imagepipe.stores.glance import DIGEST, GlanceStore, Source
+from imagepipe.stores.glance import DIGEST, GlanceStore, Shown, Source
 from imagepipe.stores.refusals import Border
 
 #: What the driver puts before the object's name.
@@ -21,6 +21,7 @@ class CinderStore(GlanceStore):
     """
 
     needs_size = True
+    shown = (Shown('volume_type', 'cinder_volume_type'), Shown('use_multipath', 'cinder_use_multipath'))
 
     def prepare(self) -> None:
         """Making the driver would ask Cinder for the volume type; the options were looked at already."""

@@ -63,6 +63,7 @@ class FileStore:
     leaves out blocks of zeros when a stream is written. A StagedFile is taken
     over by hard link, and where that is not possible by reflink,
     copy_file_range or copying; its later changes would be changes of the object.
+    `chunk_size` is only shown: reads and writes are of 1 MiB, or what is asked.
     """
 
     type = 'file'
@@ -76,6 +77,7 @@ class FileStore:
         datadirs: Sequence[Datadir],
         *,
         file_perm: int = 0,
+        chunk_size: int = 65536,
         thin: bool = False,
         description: str | None = None,
         weight: int = 0,
@@ -85,6 +87,7 @@ class FileStore:
         self.weight = weight
         self.datadirs = tuple(sorted(datadirs, key=lambda datadir: -datadir.priority))
         self._mode = file_perm
+        self._chunk_size = chunk_size
         self._thin = thin
 
     # The contract.
@@ -161,6 +164,14 @@ class FileStore:
                 with tempfile.NamedTemporaryFile(dir=datadir.unfinished, prefix='.check-') as probe:
                     probe.write(b'imagepipe')
                     probe.flush()
+
+    def properties(self) -> dict[str, object]:
+        """What GET /v2/info/stores/detail shows."""
+        return {
+            'data_dir': str(self.datadirs[0].path),
+            'chunk_size': self._chunk_size,
+            'thin_provisioning': self._thin,
+        }
 
     def prepare(self) -> None:
         """Make the data directories; to be called once, when the service starts."""

@@ -10,9 +10,9 @@ import importlib.metadata
 import logging
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
-from glance_store import capabilities, exceptions, location
+from glance_store import capabilities, driver, exceptions, location
 from oslo_config import cfg
 
 from imagepipe import errors
@@ -37,6 +37,27 @@ def driver_factory(kind: str) -> Callable[..., Any]:
     raise errors.ConfigurationInvalid(reason=f"there is no driver for store type '{kind}'")
 
 
+class Shown(NamedTuple):
+    """An option that the detailed list of stores shows, under another name and in bytes."""
+
+    name: str
+    option: str
+    factor: int | None = None
+
+
+def is_set(conf: cfg.ConfigOpts, group: str, name: str) -> bool:
+    """Whether the configuration gives the option, rather than its default."""
+    found = conf.get_location(name, group=group)
+    return found is not None and found.location not in (cfg.Locations.opt_default, cfg.Locations.set_default)
+
+
+def option(conf: cfg.ConfigOpts, group: str | None, name: str) -> Any:
+    """The section's value, else that of [backend_defaults], else the default: as glance_store does it."""
+    if group is None:
+        return conf.glance_store[name]
+    return conf[group if is_set(conf, group, name) else driver.SHARED_CONF_GROUP][name]
+
+
 class GlanceStore:
     """The parts that all drivers share; a type of store that can do more is a subclass.
 
@@ -47,6 +68,7 @@ class GlanceStore:
     read_only = False
     needs_size = False
     takes_files = False
+    shown: tuple[Shown, ...] = ()
 
     def __init__(
         self,
@@ -116,6 +138,11 @@ class GlanceStore:
         with Border(self.id):
             self._driver()
 
+    def properties(self) -> dict[str, object]:
+        """What GET /v2/info/stores/detail shows; from the options, without the driver."""
+        values = {each: option(self._conf, self._group, each.option) for each in self.shown}
+        return {each.name: value * each.factor if each.factor else value for each, value in values.items()}
+
     def prepare(self) -> None:
         """At the start: ConfigurationInvalid when the options cannot work. Opens no connection."""
         try:
@@ -149,17 +176,16 @@ class GlanceStore:
         return kept if kept.is_capable(capabilities.BitMasks.DRIVER_REUSABLE) else self._made()
 
     def _made(self) -> Any:
-        driver = self._factory(self._conf, self._group) if self._group else self._factory(self._conf)
-        driver.configure(re_raise_bsc=True)
-        return driver
+        made = self._factory(self._conf, self._group) if self._group else self._factory(self._conf)
+        made.configure(re_raise_bsc=True)
+        return made
 
     def _location(self, url: str) -> location.Location:
         """glance_store's object for a URL; StorePermanent when the URL is of another type of store."""
         scheme = url.partition('://')[0]
-        driver = self._driver()
-        if scheme not in driver.get_schemes():
+        if scheme not in self._driver().get_schemes():
             raise errors.StorePermanent(store=self.id)
-        locations = driver.get_store_location_class()
+        locations = self._driver().get_store_location_class()
         return location.Location(scheme, locations, self._conf, uri=url, backend=self._group)
 
 

@@ -12,11 +12,13 @@ from oslo_config import cfg
 from imagepipe import errors
 from imagepipe.stores import cinder, glance, http, rbd, s3, swift
 from imagepipe.stores.file import Datadir, FileStore
+from imagepipe.stores.glance import is_set, option
 from imagepipe.stores.store import Store, Stores
 
 LOG = logging.getLogger(__name__)
 
-TYPES = ('file', 'http', 'rbd', 'swift', 's3', 'cinder', 'vmware')
+#: glance_store's vmware driver is not among them: nothing could discard what it leaves behind.
+TYPES = ('file', 'http', 'rbd', 'swift', 's3', 'cinder')
 RESERVED = 'os_glance_'
 LEGACY_GROUP = 'glance_store'
 
@@ -54,6 +56,10 @@ def load(conf: cfg.ConfigOpts) -> Stores:
         return _several(conf)
     kind = _TYPE_OF.get(conf.glance_store.default_store, conf.glance_store.default_store)
     schemes = {_TYPE_OF.get(name, name) for name in conf.glance_store.stores}
+    if kind not in TYPES:
+        raise errors.ConfigurationInvalid(
+            reason=f"[glance_store] default_store: type '{kind}' is none of {TYPES}"
+        )
     if kind not in schemes:
         raise errors.ConfigurationInvalid(reason=f"[glance_store] default_store '{kind}' is not among stores")
     return Stores({kind: _load_one(conf, kind, kind, None)}, default=kind, multi=False)
@@ -85,7 +91,7 @@ def _load_one(conf: cfg.ConfigOpts, store_id: str, kind: str, group: str | None)
     if group is not None:
         options = {'description': conf[group].store_description, 'weight': conf[group].weight}
     if kind == 'file':
-        return _file_store(conf, store_id, group or LEGACY_GROUP, options)
+        return _file_store(conf, store_id, group, options)
     if kind in _CHECKS:
         _CHECKS[kind](conf, group or LEGACY_GROUP)
     store = _CLASSES.get(kind, glance.GlanceStore)(store_id, kind, conf, group, **options)
@@ -118,12 +124,13 @@ def list_opts() -> list[tuple[str, list[cfg.Opt]]]:
 # The file store.
 
 
-def _file_store(conf: cfg.ConfigOpts, store_id: str, group: str, options: dict[str, Any]) -> FileStore:
+def _file_store(conf: cfg.ConfigOpts, store_id: str, group: str | None, options: dict[str, Any]) -> FileStore:
     store = FileStore(
         store_id,
         _datadirs(conf, group),
-        file_perm=_mode(_option(conf, group, 'filesystem_store_file_perm'), group),
-        thin=_option(conf, group, 'filesystem_thin_provisioning'),
+        file_perm=_mode(option(conf, group, 'filesystem_store_file_perm'), group),
+        chunk_size=option(conf, group, 'filesystem_store_chunk_size'),
+        thin=option(conf, group, 'filesystem_thin_provisioning'),
         **options,
     )
     try:
@@ -133,13 +140,14 @@ def _file_store(conf: cfg.ConfigOpts, store_id: str, group: str, options: dict[s
     return store
 
 
-def _datadirs(conf: cfg.ConfigOpts, group: str) -> list[Datadir]:
-    several = _option(conf, group, 'filesystem_store_datadirs')
+def _datadirs(conf: cfg.ConfigOpts, group: str | None) -> list[Datadir]:
+    several = option(conf, group, 'filesystem_store_datadirs')
     if not several:
-        return [Datadir(Path(os.path.abspath(_option(conf, group, 'filesystem_store_datadir'))))]
-    if _is_set(conf, group, 'filesystem_store_datadir'):
+        return [Datadir(Path(os.path.abspath(option(conf, group, 'filesystem_store_datadir'))))]
+    if is_set(conf, group or LEGACY_GROUP, 'filesystem_store_datadir'):
         raise errors.ConfigurationInvalid(
-            reason=f'[{group}] has filesystem_store_datadir and filesystem_store_datadirs; use one'
+            reason=f'[{group or LEGACY_GROUP}] has filesystem_store_datadir '
+            'and filesystem_store_datadirs; use one'
         )
     found: dict[Path, Datadir] = {}
     for entry in several:
@@ -148,17 +156,17 @@ def _datadirs(conf: cfg.ConfigOpts, group: str) -> list[Datadir]:
             path, priority = priority, '0'
         if not path.strip() or not (priority.strip() or '0').lstrip('-').isdigit():
             raise errors.ConfigurationInvalid(
-                reason=f"[{group}] filesystem_store_datadirs: '{entry}' is not path:priority"
+                reason=f"[{group or LEGACY_GROUP}] filesystem_store_datadirs: '{entry}' is not path:priority"
             )
         datadir = Datadir(Path(os.path.abspath(path.strip())), int(priority.strip() or 0))
         if found.setdefault(datadir.path, datadir) != datadir:
             raise errors.ConfigurationInvalid(
-                reason=f'[{group}] filesystem_store_datadirs names {path} twice'
+                reason=f'[{group or LEGACY_GROUP}] filesystem_store_datadirs names {path} twice'
             )
     return list(found.values())
 
 
-def _mode(value: int, group: str) -> int:
+def _mode(value: int, group: str | None) -> int:
     """The option's digits are octal ones: 640 is 0o640."""
     if value <= 0:
         return 0
@@ -166,18 +174,5 @@ def _mode(value: int, group: str) -> int:
         return int(str(value), 8)
     except ValueError:
         raise errors.ConfigurationInvalid(
-            reason=f'[{group}] filesystem_store_file_perm: {value} is not octal'
+            reason=f'[{group or LEGACY_GROUP}] filesystem_store_file_perm: {value} is not octal'
         ) from None
-
-
-def _is_set(conf: cfg.ConfigOpts, group: str, name: str) -> bool:
-    found = conf.get_location(name, group=group)
-    return found is not None and found.location not in (cfg.Locations.opt_default, cfg.Locations.set_default)
-
-
-def _option(conf: cfg.ConfigOpts, group: str, name: str) -> Any:
-    """The section's value, else that of [backend_defaults], else the default: as glance_store does it."""
-    shared = glance_driver.SHARED_CONF_GROUP
-    if group == LEGACY_GROUP or _is_set(conf, group, name):
-        return conf[group][name]
-    return conf[shared][name]

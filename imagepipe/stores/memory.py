@@ -126,6 +126,9 @@ class InMemoryStore:
     def check(self) -> None:
         self._fail_if_due('check')
 
+    def properties(self) -> dict[str, object]:
+        return {}
+
     # Within.
 
     def url(self, name: str) -> str:

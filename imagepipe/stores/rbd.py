@@ -8,13 +8,23 @@ from glance_store import exceptions
 from glance_store._drivers import rbd as driver_module
 
 from imagepipe import errors
-from imagepipe.stores.glance import ChunkReader, GlanceStore
+from imagepipe.stores.glance import ChunkReader, GlanceStore, Shown
 from imagepipe.stores.refusals import Border
 from imagepipe.stores.streams import Reader
 
 
 class RBDStore(GlanceStore):
     """Without a size the driver grows the image while it writes, which is slower but works."""
+
+    shown = (
+        Shown('chunk_size', 'rbd_store_chunk_size', 1 << 20),
+        Shown('pool', 'rbd_store_pool'),
+        Shown('thin_provisioning', 'rbd_thin_provisioning'),
+    )
+
+    def properties(self) -> dict[str, object]:
+        """The cluster is not asked for its fsid."""
+        return {**super().properties(), 'fsid': None}
 
     def prepare(self) -> None:
         """Making the driver would connect to the cluster: only the libraries are looked at."""

@@ -8,9 +8,10 @@ from concurrent import futures
 from typing import Any
 
 from imagepipe import errors
-from imagepipe.stores.glance import ChunkReader, GlanceStore, Source
+from imagepipe.stores.glance import ChunkReader, GlanceStore, Shown, Source
 from imagepipe.stores.refusals import Border
-from imagepipe.stores.streams import CHUNK, Reader, Section
+from imagepipe.stores.sections import Section
+from imagepipe.stores.streams import CHUNK, Reader
 
 #: Parts of a stream held in memory at once; parts of a staged file are read from it while they are sent.
 PARTS_IN_MEMORY = 4
@@ -28,6 +29,11 @@ class S3Store(GlanceStore):
     """
 
     needs_size = True
+    shown = (
+        Shown('s3_store_large_object_size', 's3_store_large_object_size', 1 << 20),
+        Shown('s3_store_large_object_chunk_size', 's3_store_large_object_chunk_size', 1 << 20),
+        Shown('s3_store_thread_pools', 's3_store_thread_pools'),
+    )
 
     def open(self, url: str, offset: int = 0) -> Reader:
         """Asks S3 for the range, so that an offset costs nothing."""

@@ -57,6 +57,9 @@ class Store(Protocol):
     def check(self) -> None:
         """Can it be used now: raises StoreTransient, StoreDenied or StoreFull."""
 
+    def properties(self) -> dict[str, object]:
+        """What the detailed list of stores shows of the configuration; touches no backend."""
+
 
 class Stores(Mapping[str, Store]):
     """The configured stores by id. `multi` is false for a single store of the older configuration."""

@@ -9,10 +9,12 @@ import swiftclient
 from oslo_config import cfg
 
 from imagepipe import errors
-from imagepipe.stores.glance import ChunkReader, GlanceStore, Source
+from imagepipe.stores.glance import ChunkReader, GlanceStore, Shown, Source
 from imagepipe.stores.refusals import Border
 from imagepipe.stores.streams import CHUNK, Reader
 
+#: What the driver takes for a megabyte, in bytes.
+MEGABYTE = 1024 * 1000
 #: The driver appends this to the name of an object for each of its segments.
 _SEGMENT = re.compile(r'-\d{5,}\Z')
 
@@ -23,6 +25,12 @@ class SwiftStore(GlanceStore):
     Recorded URLs are swift+config://<reference>/<container>/<object>: the
     driver's own ones hold the password.
     """
+
+    shown = (
+        Shown('container', 'swift_store_container'),
+        Shown('large_object_size', 'swift_store_large_object_size', MEGABYTE),
+        Shown('large_object_chunk_size', 'swift_store_large_object_chunk_size', MEGABYTE),
+    )
 
     def open(self, url: str, offset: int = 0) -> Reader:
         """Asks Swift for the range, so that an offset costs nothing."""

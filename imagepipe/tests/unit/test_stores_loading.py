@@ -46,6 +46,31 @@ class LoadingTest(testtools.TestCase):
         self.assertEqual(f'file://{self.root}/fast/a.b.1.data', url)
         self.assertEqual([], list(stores['cheap'].names()))
 
+    def test_what_the_detailed_list_shows(self):
+        address = {
+            'swift_store_auth_address': 'http://127.0.0.1:9',
+            'swift_store_user': 'a:b',
+            'swift_store_key': 'k',
+        }
+        conf = configuration(
+            {'fast': 'file', 'obj': 'swift', 'web': 'http'},
+            'fast',
+            fast=self.file(),
+            obj={**address, 'swift_store_large_object_size': 100},
+        )
+
+        stores = loading.load(conf)
+
+        self.assertEqual(
+            {'data_dir': f'{self.root}/images', 'chunk_size': 65536, 'thin_provisioning': False},
+            stores['fast'].properties(),
+        )
+        self.assertEqual(
+            {'container': 'glance', 'large_object_size': 102400000, 'large_object_chunk_size': 204800000},
+            stores['obj'].properties(),
+        )
+        self.assertEqual({}, stores['web'].properties())
+
     def test_nothing_enters_the_registries_of_glance_store(self):
         before = (dict(location.SCHEME_TO_CLS_MAP), dict(location.SCHEME_TO_CLS_BACKEND_MAP))
 
@@ -110,6 +135,7 @@ class LoadingTest(testtools.TestCase):
         self.refused('default_backend', {'fast': 'file'}, 'slow', fast=file)
         self.refused('takes no data', {'web': 'http'}, 'web')
         self.refused("'floppy'", {'fast': 'floppy'}, 'fast')
+        self.refused("'vmware'", {'fast': 'vmware'}, 'fast')
         self.refused('no_conf', {'fast': 'no_conf'}, 'fast')
         self.refused('octal', {'fast': 'file'}, 'fast', fast={**file, 'filesystem_store_file_perm': 888})
         self.refused('use one', {'fast': 'file'}, 'fast', fast={**file, 'filesystem_store_datadirs': '/x:1'})
@@ -139,9 +165,11 @@ class LoadingTest(testtools.TestCase):
         self.assertEqual(f'file://{self.root}/images/a.b.1.data', url)
 
     def test_one_store_that_is_not_enabled(self):
-        conf = parsed('[glance_store]\ndefault_store = swift\nstores = file,http')
-
-        self.assertRaises(errors.ConfigurationInvalid, loading.load, conf)
+        for options in (
+            'default_store = swift\nstores = file,http',
+            'default_store = vsphere\nstores = vmware',
+        ):
+            self.assertRaises(errors.ConfigurationInvalid, loading.load, parsed('[glance_store]\n' + options))
 
     def test_the_sample_has_the_options_of_the_drivers(self):
         listed = dict(loading.list_opts())
