@@ -1,0 +1,346 @@
+"""Stories of the images noun over HTTP, on each database."""
+
+import testscenarios
+import testtools
+
+from imagepipe.tests.fixtures.api import V20, ApiFixture, new_id
+from imagepipe.tests.fixtures.databases import DATABASES
+
+
+class ApiCase(testscenarios.WithScenarios, testtools.TestCase):
+    scenarios = DATABASES
+    overrides = None
+
+    def setUp(self):
+        super().setUp()
+        self.api = self.useFixture(ApiFixture(self, kind=self.database_kind, overrides=self.overrides))
+
+    def assert_status(self, status, response):
+        self.assertEqual(status, response.status_int, response.text)
+        return response
+
+    def assert_error(self, status, code, response):
+        self.assert_status(status, response)
+        self.assertEqual(['error'], list(response.json))
+        self.assertEqual(
+            (status, code), (response.json['error']['code'], response.json['error']['error_code'])
+        )
+        self.assertEqual(response.headers['x-openstack-request-id'], response.json['error']['request_id'])
+        return response
+
+    def names(self, query='', **who):
+        response = self.assert_status(200, self.api.call('GET', f'/v2/images{query}', **who))
+        return [image['name'] for image in response.json['images']]
+
+
+class CreateTest(ApiCase):
+    def test_an_empty_object_makes_an_image_of_defaults(self):
+        response = self.assert_status(201, self.api.call('POST', '/v2/images', {}))
+        image = response.json
+        path = f'/v2/images/{image["id"]}'
+        self.assertEqual(f'http://localhost{path}', response.headers['Location'])
+        self.assertEqual('glance-direct,web-download', response.headers['OpenStack-image-import-methods'])
+        self.assertEqual('fast,cheap', response.headers['OpenStack-image-store-ids'])
+        self.assertEqual('application/json', response.headers['Content-Type'])
+        created = image.pop('created_at')
+        self.assertRegex(created, r'^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$')
+        self.assertEqual(created, image.pop('updated_at'))
+        self.assertEqual(
+            {
+                'id': image['id'],
+                'name': None,
+                'status': 'queued',
+                'visibility': 'shared',
+                'protected': False,
+                'os_hidden': False,
+                'owner': 'ours',
+                'checksum': None,
+                'os_hash_algo': None,
+                'os_hash_value': None,
+                'size': None,
+                'virtual_size': None,
+                'container_format': None,
+                'disk_format': None,
+                'min_disk': 0,
+                'min_ram': 0,
+                'tags': [],
+                'self': path,
+                'file': f'{path}/file',
+                'schema': '/v2/schemas/image',
+            },
+            image,
+        )
+        self.assertEqual(response.json, self.api.call('GET', path).json | {'status': 'queued'})
+
+    def test_everything_that_may_be_set_is_kept(self):
+        asked = {
+            'id': new_id().upper(),
+            'name': '',
+            'visibility': 'private',
+            'protected': True,
+            'os_hidden': True,
+            'disk_format': 'qcow2',
+            'container_format': 'bare',
+            'min_disk': 2,
+            'min_ram': 1.0,
+            'tags': ['b', 'a', 'b'],
+            'hw_disk_bus': 'virtio',
+            '': 'empty',
+            'is_public': 'x',
+            'ü': 'é',
+        }
+        image = self.api.create(**asked)
+        shown = self.api.call('GET', f'/v2/images/{asked["id"]}').json
+        self.assertEqual(image, shown)
+        self.assertEqual({**asked, 'tags': ['a', 'b'], 'min_ram': 1}, {name: shown[name] for name in asked})
+
+    def test_ids_are_taken_for_ever(self):
+        image = self.api.create()
+        for caller in ('ours', 'theirs', 'admin'):
+            response = self.api.call('POST', '/v2/images', {'id': image['id']}, as_=caller)
+            self.assert_error(409, 'imagepipe.image.id_taken', response)
+        self.assert_status(204, self.api.call('DELETE', f'/v2/images/{image["id"]}'))
+        response = self.api.call('POST', '/v2/images', {'id': image['id']})
+        self.assert_error(409, 'imagepipe.image.id_taken', response)
+        self.assert_error(404, 'imagepipe.image.not_found', self.api.call('GET', f'/v2/images/{image["id"]}'))
+
+    def test_the_owner_is_the_callers_project_unless_an_administrator_says_so(self):
+        for owner in ('theirs', None, ''):
+            response = self.api.call('POST', '/v2/images', {'owner': owner})
+            self.assert_error(403, 'imagepipe.image.owner_forbidden', response)
+        self.assertEqual('ours', self.api.create(owner='ours')['owner'])
+        self.assertEqual('theirs', self.api.create(owner='theirs', as_='admin')['owner'])
+        self.assertIsNone(self.api.create(owner=None, as_='admin')['owner'])
+
+    def test_who_may_create_what(self):
+        self.assert_error(
+            403, 'imagepipe.policy.forbidden', self.api.call('POST', '/v2/images', {}, as_='reader')
+        )
+        response = self.api.call('POST', '/v2/images', {'visibility': 'public'})
+        self.assert_error(403, 'imagepipe.policy.forbidden', response)
+        self.assertIn('publicize_image', response.json['error']['message'])
+        self.assertEqual('community', self.api.create(visibility='community')['visibility'])
+        self.assertEqual('public', self.api.create(visibility='public', as_='admin')['visibility'])
+
+
+class LimitsTest(ApiCase):
+    scenarios = [('sqlite', {'database_kind': 'sqlite'})]
+    overrides = {'image_property_quota': 2, 'image_tag_quota': 2}
+
+    def test_properties_and_tags_have_quotas(self):
+        response = self.api.call('POST', '/v2/images', {'a': '1', 'b': '2', 'c': '3'})
+        self.assert_error(413, 'imagepipe.quota.properties', response)
+        response = self.api.call('POST', '/v2/images', {'tags': ['a', 'b', 'c']})
+        self.assert_error(413, 'imagepipe.quota.tags', response)
+        image = self.api.create(a='1', b='2', tags=['a', 'b', 'a'])
+        add = {'op': 'add', 'path': '/c', 'value': '3'}
+        self.assert_error(413, 'imagepipe.quota.properties', self.api.patch(image['id'], add))
+        response = self.api.patch(image['id'], {'op': 'replace', 'path': '/tags', 'value': ['x', 'y', 'z']})
+        self.assert_error(413, 'imagepipe.quota.tags', response)
+        self.assert_status(200, self.api.patch(image['id'], {'op': 'remove', 'path': '/a'}, add))
+
+
+class ShowTest(ApiCase):
+    def test_an_image_that_may_not_be_seen_is_not_found(self):
+        image = self.api.create(visibility='private')
+        path = f'/v2/images/{image["id"]}'
+        for caller in ('theirs', 'norole'):
+            self.assert_error(404, 'imagepipe.image.not_found', self.api.call('GET', path, as_=caller))
+        for caller in ('ours', 'reader', 'admin'):
+            self.assertEqual(image, self.api.call('GET', path, as_=caller).json)
+        for unknown in (new_id(), 'no-uuid', 'a%00b', '%F0%9F%A6%84', image['id'].upper()):
+            response = self.api.call('GET', f'/v2/images/{unknown}')
+            self.assert_error(404, 'imagepipe.image.not_found', response)
+
+    def test_a_shared_image_is_seen_by_its_members_only(self):
+        image = self.api.create()
+        path = f'/v2/images/{image["id"]}'
+        self.assert_status(404, self.api.call('GET', path, as_='theirs'))
+        self.api.share(image['id'], 'theirs', 'rejected')
+        self.assertEqual(image, self.api.call('GET', path, as_='theirs').json)
+        response = self.api.patch(image['id'], {'op': 'add', 'path': '/x', 'value': 'y'}, as_='theirs')
+        self.assert_error(403, 'imagepipe.policy.forbidden', response)
+        self.assert_error(403, 'imagepipe.policy.forbidden', self.api.call('DELETE', path, as_='theirs'))
+
+
+class PatchTest(ApiCase):
+    def test_a_patch_changes_what_it_names(self):
+        image = self.api.create(name='old', keep='1', drop='2', tags=['x'])
+        response = self.assert_status(
+            200,
+            self.api.patch(
+                image['id'],
+                {'op': 'replace', 'path': '/name', 'value': 'new'},
+                {'op': 'add', 'path': '/keep', 'value': '3'},
+                {'op': 'remove', 'path': '/drop'},
+                {'op': 'add', 'path': '/a~1b', 'value': 'slash'},
+                {'op': 'add', 'path': '/tags', 'value': ['y', 'y']},
+                {'op': 'replace', 'path': '/disk_format', 'value': 'raw'},
+                {'op': 'add', 'path': '/min_ram', 'value': 4},
+            ),
+        )
+        expected = {
+            **image,
+            'name': 'new',
+            'keep': '3',
+            'a/b': 'slash',
+            'tags': ['y'],
+            'disk_format': 'raw',
+            'min_ram': 4,
+            'updated_at': response.json['updated_at'],
+        }
+        expected.pop('drop')
+        self.assertEqual(expected, response.json)
+        self.assertEqual(expected, self.api.call('GET', f'/v2/images/{image["id"]}').json)
+
+    def test_a_failing_operation_leaves_the_image_as_it_was(self):
+        image = self.api.create(name='old')
+        response = self.api.patch(
+            image['id'], {'op': 'replace', 'path': '/name', 'value': 'new'}, {'op': 'remove', 'path': '/gone'}
+        )
+        self.assert_error(409, 'imagepipe.image.property_missing', response)
+        self.assertEqual(image, self.api.call('GET', f'/v2/images/{image["id"]}').json)
+
+    def test_the_old_media_type_adds_only_what_is_not_there(self):
+        image = self.api.create(a='1')
+        for name in ('a', 'name', 'tags'):
+            value = ['x'] if name == 'tags' else 'x'
+            response = self.api.patch(image['id'], {'add': f'/{name}', 'value': value}, media=V20)
+            self.assert_error(409, 'imagepipe.image.property_exists', response)
+        response = self.api.patch(
+            image['id'],
+            {'add': '/b', 'value': '2'},
+            {'replace': '/a', 'value': '3'},
+            {'remove': '/b'},
+            media=V20,
+        )
+        self.assertEqual('3', self.assert_status(200, response).json['a'])
+
+    def test_the_order_of_refusals(self):
+        unknown = f'/v2/images/{new_id()}'
+        response = self.api.call('PATCH', unknown, [], headers={'Content-Type': 'application/json'})
+        self.assert_error(415, 'imagepipe.patch.media_type', response)
+        self.assertEqual(
+            'application/openstack-images-v2.0-json-patch, application/openstack-images-v2.1-json-patch',
+            response.headers['Accept-Patch'],
+        )
+        bad = {'op': 'add', 'path': 'x', 'value': '1'}
+        self.assert_error(400, 'imagepipe.patch.invalid', self.api.patch(new_id(), bad))
+        reserved = {'op': 'add', 'path': '/os_glance_x', 'value': '1'}
+        self.assert_error(403, 'imagepipe.image.property_reserved', self.api.patch(new_id(), reserved))
+        good = {'op': 'add', 'path': '/x', 'value': '1'}
+        self.assert_error(404, 'imagepipe.image.not_found', self.api.patch(new_id(), good))
+
+    def test_an_empty_patch_changes_nothing_and_asks_nobody(self):
+        image = self.api.create(visibility='community')
+        self.assertEqual(image, self.assert_status(200, self.api.patch(image['id'], as_='theirs')).json)
+
+    def test_the_owner_is_changed_by_administrators_only(self):
+        image = self.api.create()
+        for verb in ('add', 'replace'):
+            response = self.api.patch(image['id'], {'op': verb, 'path': '/owner', 'value': 'theirs'})
+            self.assert_error(403, 'imagepipe.image.owner_forbidden', response)
+        self.assertEqual('ours', self.api.call('GET', f'/v2/images/{image["id"]}').json['owner'])
+        self.assert_status(200, self.api.patch(image['id'], {'op': 'add', 'path': '/owner', 'value': 'ours'}))
+        response = self.api.patch(
+            image['id'], {'op': 'replace', 'path': '/owner', 'value': 'theirs'}, as_='admin'
+        )
+        self.assertEqual('theirs', self.assert_status(200, response).json['owner'])
+        self.assert_status(404, self.api.call('GET', f'/v2/images/{image["id"]}'))
+
+    def test_visibility_has_rules_of_its_own(self):
+        image = self.api.create()
+        public = {'op': 'replace', 'path': '/visibility', 'value': 'public'}
+        self.assert_error(403, 'imagepipe.policy.forbidden', self.api.patch(image['id'], public))
+        self.assert_status(200, self.api.patch(image['id'], public, as_='admin'))
+        response = self.api.patch(image['id'], {'op': 'replace', 'path': '/visibility', 'value': 'community'})
+        self.assertEqual('community', self.assert_status(200, response).json['visibility'])
+
+
+class ListTest(ApiCase):
+    def test_links_lead_through_all_pages_with_every_parameter(self):
+        for number in range(5):
+            self.api.create(name=f'n {number}', tags=['a', 'b'])
+        self.api.create(name='other', tags=['a'])
+        path, seen = '/v2/images?tag=a&tag=b&limit=2&sort=name:asc', []
+        while path:
+            page = self.assert_status(200, self.api.call('GET', path)).json
+            self.assertEqual('/v2/schemas/images', page['schema'])
+            self.assertEqual('/v2/images?tag=a&tag=b&limit=2&sort=name%3Aasc', page['first'])
+            seen += [image['name'] for image in page['images']]
+            path = page.get('next')
+        self.assertEqual([f'n {number}' for number in range(5)], seen)
+
+    def test_a_full_last_page_has_a_next_link_to_an_empty_one(self):
+        self.api.create()
+        page = self.api.call('GET', '/v2/images?limit=1').json
+        self.assertIn('next', page)
+        after = self.api.call('GET', page['next']).json
+        self.assertEqual([], after['images'])
+        self.assertNotIn('next', after)
+        self.assertNotIn('next', self.api.call('GET', '/v2/images?limit=0').json)
+        self.assertEqual('/v2/images', self.api.call('GET', '/v2/images').json['first'])
+
+    def test_what_each_caller_lists(self):
+        self.api.create(name='own')
+        self.api.create(name='community', visibility='community', as_='theirs')
+        shared = self.api.create(name='shared', as_='theirs')
+        self.api.share(shared['id'], 'ours', 'pending')
+        self.api.create(name='public', visibility='public', as_='admin')
+        self.api.create(name='hidden', os_hidden=True)
+        self.assertEqual(['public', 'own'], self.names())
+        self.assertEqual(['public', 'shared', 'own'], self.names('?member_status=pending'))
+        self.assertEqual(['public', 'community', 'own'], self.names('?visibility=all'))
+        self.assertEqual(['hidden'], self.names('?os_hidden=true'))
+        self.assertEqual(['public', 'shared', 'own'], self.names(as_='admin'))
+        response = self.api.call('GET', '/v2/images', as_='norole')
+        self.assert_error(403, 'imagepipe.policy.forbidden', response)
+
+    def test_bad_parameters(self):
+        private = self.api.create(visibility='private', as_='theirs')
+        for query in (
+            'limit=x',
+            'limit=-1',
+            f'marker={new_id()}',
+            'sort_key=bogus',
+            'sort_dir=up',
+            'sort=name:up',
+            'sort=name&sort_key=name',
+            'sort_key=name&sort_dir=asc&sort_dir=desc',
+            'visibility=secret',
+            'member_status=x',
+            'os_hidden=1',
+            'protected=True',
+            'name=x:y',
+            'name=in:%22a',
+            'changes-since=1',
+            'created_at=never',
+            'created_at=near:2020-01-01',
+            'size_min=x',
+        ):
+            response = self.api.call('GET', f'/v2/images?{query}')
+            self.assertEqual(400, response.status_int, query)
+        response = self.api.call('GET', f'/v2/images?marker={private["id"]}')
+        self.assert_error(403, 'imagepipe.request.marker_forbidden', response)
+        self.assert_error(
+            400, 'imagepipe.request.invalid_encoding', self.api.call('GET', '/v2/images?name=%FF')
+        )
+        for query in ('properties=x', 'locations=x', 'members=x', 'os_min=3', 'name=%00', 'visibility='):
+            self.assertEqual([], self.names(f'?{query}'), query)
+        self.assertEqual([], self.names('?deleted=true'))
+
+
+class CostTest(ApiCase):
+    def test_statements_of_each_request(self):
+        body = {'name': 'x', 'a': '1', 'b': '2', 'tags': ['t', 'u']}
+        image = self.api.create(**body)
+        path = f'/v2/images/{image["id"]}'
+        self.assertEqual(5, len(self.api.statements('GET', path)))
+        few = len(self.api.statements('GET', '/v2/images'))
+        for number in range(25):
+            self.api.create(**{**body, 'name': f'{number}'})
+        self.assertEqual((5, 5), (few, len(self.api.statements('GET', '/v2/images'))))
+        self.assertEqual(5, len(self.api.statements('POST', '/v2/images', body)))
+        operations = [{'op': 'replace', 'path': '/name', 'value': 'y'}]
+        headers = {'Content-Type': 'application/openstack-images-v2.1-json-patch'}
+        self.assertEqual(7, len(self.api.statements('PATCH', path, operations, headers=headers)))
