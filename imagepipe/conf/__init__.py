@@ -30,6 +30,8 @@ def new() -> cfg.ConfigOpts:
     """A ConfigOpts with every option registered and no file read."""
     conf = cfg.ConfigOpts()
     log.register_options(conf)
+    # The resource that a worker's log lines are about is an import.
+    conf.set_default('instance_uuid_format', '[import: %(uuid)s] ')
     for module in modules():
         module.register(conf)
     return conf

@@ -4,13 +4,17 @@ The steps talk to the run, the keeper thread (jobs/keeping.py) talks to the run,
 else has to know about threads: it is all in here.
 """
 
+import contextlib
 import dataclasses
 import logging
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+
+from oslo_context import context
 
 from imagepipe import errors
+from imagepipe.context import RequestContext
 from imagepipe.domain import names
 from imagepipe.domain.import_ import Claim, Import, ImportState
 
@@ -108,6 +112,22 @@ class Run:
             self._errors[step] = error
 
     # For persistence, keeper and conductor.
+
+    @contextlib.contextmanager
+    def logged(self) -> Iterator[None]:
+        """Log lines of this thread carry the request id of the import, and the import's id."""
+        before = context.get_current()
+        RequestContext(
+            request_id=self.record.request_id, project_id=self.record.owner,
+            resource_uuid=self.claim.import_id, overwrite=True,
+        )
+        try:
+            yield
+        finally:
+            if before is not None:
+                before.update_store()
+            else:
+                context._request_store.__dict__.pop('context', None)
 
     def entered(self, step: str) -> None:
         """The step's start was recorded."""

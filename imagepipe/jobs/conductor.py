@@ -67,6 +67,10 @@ class ImportConductor(impl_nonblocking.NonBlockingConductor):
             trace_key=self._services.trace_key,
         )
         self.runs[job.uuid] = (run, None)
+        with run.logged():
+            return self._dispatch_run(job, run)
+
+    def _dispatch_run(self, job: ImportJob, run: Run) -> bool:
         try:
             self._execute(run)
             return self._settle(run)

@@ -50,7 +50,7 @@ class Step(task.Task):
 
     def execute(self, run: Run, **kwargs: object) -> object:
         """Run `work` under a trace point; its error is recorded with the step."""
-        with self._traced(run):
+        with run.logged(), self._traced(run):
             try:
                 if self.cancellable:
                     run.check()
@@ -73,7 +73,7 @@ class Step(task.Task):
         kwargs.pop('flow_failures', None)
         if run.state is ImportState.COMMITTED or run.lost.is_set():
             return
-        with self._traced(run):
+        with run.logged(), self._traced(run):
             try:
                 self.undo(run=run, **kwargs)
             except Exception as error:
