@@ -186,5 +186,5 @@ class InMemoryStore:
         if isinstance(error, Exception):
             return error
         if isinstance(error, type) and issubclass(error, errors.ImagepipeError):
-            return error(store=self.id)
+            return error(store=self.id, image_id='')
         return error()
