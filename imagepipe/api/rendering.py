@@ -21,6 +21,8 @@ _PAGE = """<html>
  </body>
 </html>
 """
+#: As Glance spells them, which is WebOb's exceptions' way.
+REASONS = {**status_reasons, 416: 'Request Range Not Satisfiable'}
 _HTML, _JSON, _PLAIN = 'text/html', 'application/json', 'text/plain'
 
 
@@ -47,7 +49,7 @@ def error(request: Request, failure: errors.ImagepipeError) -> webob.Response:
     The JSON has exactly one top-level object, which glanceclient, the SDK and keystoneauth all read.
     """
     form = _form(request.environ.get('HTTP_ACCEPT', ''))
-    reason = status_reasons.get(failure.status, 'Unknown')
+    reason = REASONS.get(failure.status, 'Unknown')
     charset = None if form == _JSON else 'UTF-8'
     response = webob.Response(status=f'{failure.status} {reason}', content_type=form, charset=charset)
     response.body = _BODIES[form](failure, reason, request.request_id)
