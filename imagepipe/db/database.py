@@ -6,6 +6,7 @@ changes nothing outside its transaction. A connection lost during the commit its
 repeated: nobody knows whether it took effect.
 """
 
+import contextlib
 import datetime
 import logging
 import random
@@ -37,6 +38,9 @@ class Database:
         self._attempts = attempts
         self._pause = pause
         self._never = threading.Event()
+        # SQLite's writers poll for their turn: those of one process had better queue.
+        sqlite = engine.dialect.name == 'sqlite'
+        self._writer = threading.Lock() if sqlite else contextlib.nullcontext()
 
     def run(self, operation: Operation) -> Result:
         """Run an operation that may write, in one transaction; returns what it returns.
@@ -65,7 +69,7 @@ class Database:
 
     def _once(self, operation: Operation, *, read_only: bool, claim: Claim | None) -> Result:
         try:
-            with self.engine.connect() as connection:
+            with contextlib.nullcontext() if read_only else self._writer, self.engine.connect() as connection:
                 connection.execution_options(**{engines.READ_ONLY: read_only})
                 with connection.begin() as transaction:
                     if claim is not None:
@@ -77,7 +81,7 @@ class Database:
                     return _commit(transaction, result)
         except _REPEATABLE as error:
             raise _Repeatable(str(error)) from error
-        except db_exc.DBError as error:
+        except (db_exc.DBError, sa.exc.OperationalError) as error:
             if _is_busy(error):
                 raise _Repeatable(str(error)) from error
             raise
@@ -130,7 +134,8 @@ def _commit(transaction: sa.RootTransaction, result: Result) -> Result:
     return result
 
 
-def _is_busy(error: db_exc.DBError) -> bool:
+def _is_busy(error: Exception) -> bool:
+    # SQLite's; it comes from the BEGIN, which oslo.db's filters do not see.
     text = str(error)
     return 'database is locked' in text or 'database table is locked' in text
 

@@ -7,9 +7,8 @@ its own transaction, and the step that operators watch changes in that same tran
 """
 
 import contextlib
-import datetime
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable
 
 import sqlalchemy as sa
 from taskflow import exceptions, states
@@ -17,7 +16,6 @@ from taskflow.persistence import models
 from taskflow.persistence.backends import impl_sqlalchemy
 
 from imagepipe import errors
-from imagepipe.db import clock, database
 from imagepipe.db.transaction import Transaction
 from imagepipe.domain import steps
 from imagepipe.domain.event import Event
@@ -101,46 +99,49 @@ class FencedConnection(impl_sqlalchemy.Connection):
         self._tables = kept._tables
         self._converter = kept._converter
         self._run = run
-        self._clock = clock.now(self._engine.dialect.name)
         self._steps = frozenset(steps.names(run.plan))
         self._written: dict[str, dict[str, object]] = {}
 
-    @contextlib.contextmanager
-    def _fence(self) -> Iterator[sa.Connection]:
+    def _write(self, operation: Callable[[Transaction], None]) -> None:
+        """Run a writing operation under the fence, repeated like any other of the database."""
         try:
-            with self._engine.begin() as connection:
-                database.hold(connection, self._run.claim)
-                yield connection
+            self._run.db.run(operation)
         except errors.ClaimLost as error:
             self._run.lost.set()
             raise LostClaimError(str(error)) from error
-        except sa.exc.SQLAlchemyError:
+        except errors.DatabaseUnavailable:
             exceptions.raise_with_cause(exceptions.StorageFailure, 'The flow could not be recorded')
 
     def create_flow(self, logbook_id: str, flow_id: str) -> models.FlowDetail:
         """Logbook and flow detail, under ids chosen when the import was accepted."""
         book = models.LogBook('import', uuid=logbook_id)
         flow = models.FlowDetail('import', flow_id)
-        with self._fence() as connection:
-            if connection.execute(
-                sa.select(self._tables.logbooks.c.uuid).where(self._tables.logbooks.c.uuid == logbook_id)
-            ).first() is None:
-                connection.execute(sa.insert(self._tables.logbooks).values(**book.to_dict()))
-            connection.execute(
-                sa.insert(self._tables.flowdetails).values(**flow.to_dict(), parent_uuid=logbook_id)
+        tables = self._tables
+
+        def create(tx: Transaction) -> None:
+            known = sa.select(tables.logbooks.c.uuid).where(tables.logbooks.c.uuid == logbook_id)
+            if tx.connection.execute(known).first() is None:
+                tx.connection.execute(sa.insert(tables.logbooks).values(**book.to_dict()))
+            tx.connection.execute(
+                sa.insert(tables.flowdetails).values(**flow.to_dict(), parent_uuid=logbook_id)
             )
+
+        self._write(create)
         return flow
 
     def update_flow_details(self, flow_detail: models.FlowDetail) -> models.FlowDetail:
         """Write the flow's row, atoms that are new, and atoms that differ from what was written."""
-        with self._fence() as connection:
-            values = flow_detail.to_dict()
+        values = flow_detail.to_dict()
+
+        def update(tx: Transaction) -> None:
             if self._differs(flow_detail.uuid, values):
                 table = self._tables.flowdetails
-                connection.execute(
+                tx.connection.execute(
                     sa.update(table).where(table.c.uuid == flow_detail.uuid).values(**values)
                 )
-            self._write_atoms(connection, flow_detail)
+            self._write_atoms(tx.connection, flow_detail)
+
+        self._write(update)
         self._remember(flow_detail.uuid, values)
         for atom in flow_detail:
             self._remember(atom.uuid, _atom_values(atom))
@@ -169,24 +170,23 @@ class FencedConnection(impl_sqlalchemy.Connection):
         if not self._differs(atom_detail.uuid, values):
             return atom_detail
         before = self._written.get(atom_detail.uuid, {}).get('state')
-        with self._fence() as connection:
-            table = self._tables.atomdetails
-            changed = connection.execute(
-                sa.update(table).where(table.c.uuid == atom_detail.uuid).values(**values)
-            ).rowcount
-            if changed != 1:
+        table = self._tables.atomdetails
+
+        def update(tx: Transaction) -> None:
+            statement = sa.update(table).where(table.c.uuid == atom_detail.uuid).values(**values)
+            if tx.connection.execute(statement).rowcount != 1:
                 raise exceptions.NotFound(f'No atom detail {atom_detail.uuid}')
             if atom_detail.name in self._steps and atom_detail.state != before:
-                self._show(connection, atom_detail)
+                self._show(tx, atom_detail)
+
+        self._write(update)
         self._remember(atom_detail.uuid, values)
         if atom_detail.name in self._steps:
             self._tell_run(atom_detail)
         return atom_detail
 
-    def _show(self, connection: sa.Connection, atom: models.AtomDetail) -> None:
+    def _show(self, tx: Transaction, atom: models.AtomDetail) -> None:
         """The atom's new state as operators and tenants see it."""
-        now = datetime.datetime.now(datetime.UTC).replace(tzinfo=None)
-        tx = Transaction(connection, now=now, clock=self._clock)
         shown = tx.steps
         import_id = self._run.claim.import_id
         if self._run.plan.step_events:

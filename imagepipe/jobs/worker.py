@@ -42,7 +42,10 @@ class Worker:
             interval=conf.notifications.interval, lease=max(30.0, conf.notifications.timeout * 3),
             retry_wait=conf.notifications.retry_wait, disabled=conf.disabled_notifications,
         )
-        self._engine = engines.create(conf.database.connection, translate=False)
+        # TaskFlow's persistence reads through an engine of its own; it writes through the fence.
+        self._engine = engines.create(conf.database.connection, translate=False).execution_options(
+            **{engines.READ_ONLY: True}
+        )
         board = SQLJobBoard(
             'imagepipe', {'lease': self._conf.lease, 'max_attempts': self._conf.max_attempts},
             db=services.db,
