@@ -5,7 +5,7 @@ import urllib.parse
 from collections.abc import Iterator
 from typing import Any
 
-import swiftclient
+from glance_store._drivers.swift import store as driver_module
 from oslo_config import cfg
 
 from imagepipe import errors
@@ -186,7 +186,7 @@ def refuse_multi_tenant(conf: cfg.ConfigOpts, group: str) -> None:
 def _listed(connection: Any, container: str, prefix: str) -> list[str]:
     try:
         _, entries = connection.get_container(container, prefix=prefix, full_listing=True)
-    except swiftclient.ClientException as error:
+    except driver_module.swiftclient.ClientException as error:
         if error.http_status == 404:
             return []
         raise
@@ -196,6 +196,6 @@ def _listed(connection: Any, container: str, prefix: str) -> list[str]:
 def _delete(connection: Any, container: str, name: str) -> None:
     try:
         connection.delete_object(container, name)
-    except swiftclient.ClientException as error:
+    except driver_module.swiftclient.ClientException as error:
         if error.http_status != 404:
             raise

@@ -207,6 +207,31 @@ class StreamTest(FileStoreCase):
         self.assertIn(self.path(urls[0]).read_bytes(), (first, second))
         self.assertEqual([], self.unfinished())
 
+    def test_the_same_name_from_several_processes(self):
+        script = (
+            'import io, sys\n'
+            'from pathlib import Path\n'
+            'from imagepipe.stores.file import Datadir, FileStore\n'
+            'store = FileStore("fast", [Datadir(Path(sys.argv[1]))])\n'
+            'sys.stdin.read()\n'
+            'for _ in range(20):\n'
+            '    store.put(sys.argv[2], io.BytesIO(sys.argv[3].encode() * 100000), 100000)\n'
+        )
+        processes = [
+            subprocess.Popen(
+                [sys.executable, '-c', script, self.root / 'images', NAME, mark], stdin=subprocess.PIPE
+            )
+            for mark in 'abc'
+        ]
+        for process in processes:
+            process.stdin.close()
+
+        self.assertEqual([0, 0, 0], [process.wait() for process in processes])
+
+        data = self.store.open(f'file://{self.root}/images/{NAME}').read()
+        self.assertIn(data, [mark * 100000 for mark in (b'a', b'b', b'c')])
+        self.assertEqual([], self.unfinished())
+
     def test_a_killed_process_leaves_parts_that_are_named_and_discarded(self):
         script = (
             'import sys\n'

@@ -49,6 +49,14 @@ class SwiftStoreTest(testtools.TestCase):
 
         self.assertEqual(data, self.store.open(self.put(data)).read())
 
+    def test_discard_leaves_what_only_looks_like_a_segment(self):
+        images = self.server.containers['images']
+        images.update({f'{NAME}-00001': b'ours', f'{NAME}-copy': b'theirs', f'{NAME}-00001-00001': b'theirs'})
+
+        self.store.discard(NAME)
+
+        self.assertEqual([f'{NAME}-00001-00001', f'{NAME}-copy'], self.driver.leftovers())
+
     def test_a_segment_that_fails(self):
         for status, expected in (
             (507, errors.StoreFull),

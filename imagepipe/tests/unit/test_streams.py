@@ -108,6 +108,13 @@ class PumpFailureTest(testtools.TestCase):
             self.assert_aborted_once(good, bad)
             self.assertEqual((0, 0), (good.closed, bad.closed))
 
+    def test_after_a_failure_the_rest_is_not_read(self):
+        reader = Drip(bytes(256 * MIB), MIB)
+
+        self.assertRaises(BoomError, streams.pump, reader, [Recorder(fail_at_write=BoomError())])
+
+        self.assertLess(reader.given, 256 * MIB)
+
     def test_a_sink_that_fails_while_another_one_is_full(self):
         gate = threading.Event()
         slow, bad = Recorder(gate=gate), Recorder(fail_at_write=BoomError(), before_failing=gate.set)
