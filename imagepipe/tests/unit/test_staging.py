@@ -9,6 +9,7 @@ import testtools
 from imagepipe import errors
 from imagepipe.stores import streams
 from imagepipe.stores.staging import SharedStaging
+from imagepipe.tests.fixtures import stores
 
 
 class StagingTest(testtools.TestCase):
@@ -104,6 +105,19 @@ class StagingTest(testtools.TestCase):
         self.staging.check()
 
         self.assertEqual([], os.listdir(self.root))
+
+
+class FullStagingTest(testtools.TestCase):
+    def test_no_room_is_its_own_error_and_leaves_nothing(self):
+        driver = self.useFixture(stores.TinyFile(self))
+        staging = SharedStaging(driver.root / 'images')
+
+        self.assertRaises(
+            errors.StagingFull, streams.pump, io.BytesIO(os.urandom(2 << 20)), [staging.sink('a')]
+        )
+
+        self.assertEqual([], list(staging.names()))
+        self.assertLess(staging.free_bytes(), 2 << 20)
 
 
 class BrokenStagingTest(testtools.TestCase):
