@@ -60,11 +60,11 @@ class Answer:
 
 def ask(wire: Wire, url: SourceUrl, headers: Mapping[str, str], limits: Limits) -> Answer:
     """Send the request and read the answer's headers; closes the wire if that fails."""
+    response = http.client.HTTPResponse(wire, method='GET')  # type: ignore[arg-type]
     done = False
     try:
         wire.guard = HeadGuard(most_bytes=limits.max_header_bytes, seconds=limits.read_timeout)
         wire.send_all(_request(url, headers))
-        response = http.client.HTTPResponse(wire, method='GET')  # type: ignore[arg-type]
         response.begin()
         pace = Pace(min_rate=limits.min_rate, window=limits.min_rate_window)
         wire.guard = pace
@@ -79,6 +79,7 @@ def ask(wire: Wire, url: SourceUrl, headers: Mapping[str, str], limits: Limits) 
         raise errors.SourceUnusable(reason=Reason.NOT_HTTP) from None
     finally:
         if not done:
+            response.close()
             wire.close()
 
 

@@ -42,14 +42,21 @@ class Download:
         self._limits = limits
         self._reconnects = 0
         self._fruitless = 0
-        self._ended = False
+        self._ended = False  # the data ended where it should
+        self._closed = False  # by the reader, or by a failure
         self._answer: Answer | None = None
         self._connect()
 
     def read(self, size: int = -1) -> bytes:
-        """Exactly `size` bytes unless the data ends; all of the rest for -1."""
+        """Exactly `size` bytes unless the data ends; all of the rest for -1.
+
+        After a failure or close() it raises ValueError, so that no part of the
+        data is ever taken for the whole.
+        """
         if size is None or size < 0:
             return b''.join(iter(lambda: self.read(PIECE), b''))
+        if self._closed:
+            raise ValueError('the download has failed or was closed')
         self._watch.check()
         pieces: list[bytes] = []
         missing = size
@@ -60,10 +67,20 @@ class Download:
         return pieces[0] if len(pieces) == 1 else b''.join(pieces)
 
     def close(self) -> None:
-        self._ended = True
+        self._closed = True
         self._hang_up()
 
     def _next(self, size: int) -> bytes:
+        done = False
+        try:
+            piece = self._take_or_continue(size)
+            done = True
+            return piece
+        finally:
+            if not done:
+                self.close()
+
+    def _take_or_continue(self, size: int) -> bytes:
         while True:
             try:
                 return self._take(size)
@@ -81,7 +98,8 @@ class Download:
         elif self.total is not None and self.offset < self.total:
             raise errors.SourceTruncated(found=self.offset, expected=self.total)
         else:
-            self.close()
+            self._ended = True
+            self._hang_up()
         return piece
 
     def _reconnect(self, error: errors.ImagepipeError) -> None:

@@ -111,6 +111,7 @@ class Fetcher:
         return answer
 
     def _exchange(self, start: SourceUrl, url: SourceUrl, headers: Mapping[str, str], watch: Watch) -> Answer:
+        watch.check()
         try:
             permitted = self._addresses(url, watch)
         except errors.SourceRefused:

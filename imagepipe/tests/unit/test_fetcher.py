@@ -115,7 +115,7 @@ class FetchTest(FetcherTestCase):
         self.useFixture(fixtures.EnvironmentVariable('no_proxy'))
         self.server.serve('/image', DATA)
         self.assertEqual(DATA, self.fetch(self.server.url('/image')))
-        self.assertEqual(0, proxy.connections)
+        self.assertEqual(0, proxy.connections())
 
     def test_netrc_is_not_read(self):
         path = os.path.join(self.useFixture(fixtures.TempHomeDir()).path, '.netrc')

@@ -67,6 +67,15 @@ class TimeTest(FetcherTestCase):
         self.assertEqual(Reason.TOO_SLOW, error.facts['reason'])
         self.assertEqual(1, len(self.server.requests))
 
+    def test_a_source_above_the_lowest_rate_is_kept(self):
+        guard = pace.Pace(min_rate=100, window=1)
+        for _ in range(3):
+            guard.delivered(150)
+            guard.waited(0.7)
+            guard.waited(0.7)
+        guard.delivered(99)
+        self.assertRaises(errors.SourceStalled, guard.waited, 1)
+
     def test_framing_without_data_is_below_the_lowest_rate(self):
         head = b'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n'
         for endless in (b'0;' + b'x' * 60_000, b'0\r\n' + b'X-Trailer: x\r\n' * 5000):
@@ -151,7 +160,7 @@ class CancelTest(FetcherTestCase):
     def test_before_anything(self):
         self.cancel.set()
         self.assertRaises(errors.ImportCancelled, self.open, self.server.url('/image'))
-        self.assertEqual(0, self.server.connections)
+        self.assertEqual(0, self.server.connections())
 
     def test_while_the_name_is_resolved(self):
         asked, answer = threading.Event(), threading.Event()

@@ -5,6 +5,7 @@ import socket
 from imagepipe import errors
 from imagepipe.sources import urls
 from imagepipe.sources.reasons import Reason
+from imagepipe.tests.fixtures import tools
 from imagepipe.tests.fixtures.fetching import FetcherTestCase, Names, some_bytes
 from imagepipe.tests.fixtures.http_server import Fault, HttpServer
 
@@ -55,7 +56,7 @@ class RequestTest(FetcherTestCase):
             error = self.assertRaises(errors.SourceRefused, attempt, url)
             self.assertEqual(sentence, error.message)
             self.assertEqual({'host': host}, error.facts)
-        self.assertEqual(0, self.server.connections)
+        self.assertEqual(0, self.server.connections())
 
     def test_every_spelling_of_the_inside(self):
         fetcher = self.strict()
@@ -111,7 +112,7 @@ class RequestTest(FetcherTestCase):
         url = self.server.url('/image', host='rebind.example')
         fetcher.check(url)
         self.assertRaises(errors.SourceRefused, self.open, url, fetcher=fetcher)
-        self.assertEqual(0, self.server.connections)
+        self.assertEqual(0, self.server.connections())
 
     def test_rebinding_between_the_check_and_the_connection(self):
         """One look-up for a connection, and the connection goes to what it gave."""
@@ -128,13 +129,32 @@ class RequestTest(FetcherTestCase):
         fetcher = self.fetcher(resolver=resolver)
         download = self.open(self.server.url('/image', host='rebind.example'), fetcher=fetcher)
         self.assertRaises(errors.SourceRefused, download.read)
-        self.assertEqual(1, self.server.connections)
+        self.assertEqual(1, self.server.connections())
 
     def test_of_several_addresses_only_the_permitted_are_tried(self):
         self.server.serve('/image', DATA)
         resolver = Names(**{'mixed.example': ['169.254.169.254', '10.0.0.1', '127.0.0.1', '::1']})
         url = self.server.url('/image', host='mixed.example')
         self.assertEqual(DATA, self.fetch(url, fetcher=self.fetcher(resolver=resolver)))
+
+    def test_the_connection_goes_to_the_address_that_was_checked(self):
+        resolver = Names(**{'images.example': ['127.0.0.9']})
+        url = self.server.url('/image', host='images.example')
+        error = self.assertRaises(
+            errors.SourceUnavailable, self.open, url, fetcher=self.fetcher(resolver=resolver)
+        )
+        self.assertEqual(Reason.NO_CONNECTION, error.facts['reason'])
+        self.assertEqual(0, self.server.connections())
+
+    def test_by_ipv6(self):
+        try:
+            server = self.useFixture(HttpServer(address='::1'))
+        except OSError:
+            tools.missing(self, 'IPv6 on loopback')
+        server.serve('/image', DATA)
+        fetcher = self.fetcher(rules={'allowed_networks': ('::1/128',)})
+        self.assertEqual(DATA, self.fetch(server.url('/image'), fetcher=fetcher))
+        self.assertEqual(f'[::1]:{server.port}', server.requests[0].headers['host'])
 
     def test_the_next_address_is_tried_when_one_does_not_answer(self):
         self.server.serve('/image', DATA)
@@ -152,7 +172,7 @@ class RequestTest(FetcherTestCase):
 
     def test_check_connects_to_nothing(self):
         self.fetcher().check(self.server.url('/image'))
-        self.assertEqual(0, self.server.connections)
+        self.assertEqual(0, self.server.connections())
 
     def test_a_url_that_cannot_be_parsed_reaches_no_resolver(self):
         resolver = Names()

@@ -50,6 +50,16 @@ class ResumeTest(FetcherTestCase):
         self.assertEqual({'found': 50, 'expected': len(DATA)}, error.facts)
         self.assertEqual(5, len(self.server.requests))
 
+    def test_a_failed_or_closed_download_never_looks_complete(self):
+        for chunked in (False, True):
+            download = self.open(self.serve(cut_after=1000, accept_ranges='none', chunked=chunked))
+            self.assertRaises(errors.ImagepipeError, download.read)
+            self.assertRaises(ValueError, download.read)
+        download = self.open(self.serve(chunked=True))
+        download.read(1000)
+        download.close()
+        self.assertRaises(ValueError, download.read)
+
     def test_by_date_where_there_is_no_etag(self):
         self.assertEqual(DATA, self.fetch(self.serve(cut_after=1000, etag='')))
         self.assertEqual(OLD, self.server.requests[1].headers['if-range'])
@@ -93,7 +103,7 @@ class ResumeTest(FetcherTestCase):
         self.assertEqual({'found': len(DATA) - 1, 'expected': len(DATA)}, error.facts)
 
     def test_other_data_is_noticed(self):
-        for change in ('data', 'etag', 'length', 'range'):
+        for change in ('data', 'etag', 'total', 'first', 'last'):
             download = self.open(self.serve(cut_after=1000, changed_on_resume=change))
             error = self.assertRaises(errors.SourceChanged, download.read)
             self.assertTrue(error.transient)
@@ -106,6 +116,16 @@ class ResumeTest(FetcherTestCase):
             changed = Fault(etag=etag, last_modified='Tue, 07 Jan 2025 10:00:00 GMT')
             self.server.serve('/image', DATA[::-1], fault=changed)
             self.assertRaises(errors.SourceChanged, download.read)
+
+    def test_data_replaced_before_the_first_byte_is_noticed(self):
+        download = self.open(self.serve(cut_after=0))
+        self.server.serve('/image', DATA[::-1])
+        self.assertRaises(errors.SourceChanged, download.read)
+
+    def test_bytes_past_the_end_are_not_read(self):
+        download = self.open(self.serve(cut_after=1000))
+        self.server.serve('/image', DATA, fault=Fault(unframed=True, long_by=50))
+        self.assertEqual(DATA, download.read())
 
     def test_a_server_that_cannot_continue(self):
         download = self.open(self.serve(cut_after=1000, ranges=False))
@@ -149,6 +169,13 @@ class ResumeTest(FetcherTestCase):
         self.server.serve('/image', DATA, fault=Fault(status=500))
         self.assertRaises(errors.SourceUnavailable, download.read)
         self.assertEqual([0.001, 0.002, 0.004, 0.008, 0.01, 0.01, 0.01], asked)
+
+    def test_the_delay_begins_anew_after_progress(self):
+        asked: list[float] = []
+        download = self.open(self.serve(cut_after=100_000, cuts=3))
+        download._watch.pause = asked.append
+        self.assertEqual(DATA, download.read())
+        self.assertEqual([0.001, 0.001], asked)
 
 
 class OffsetTest(FetcherTestCase):
