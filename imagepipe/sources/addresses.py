@@ -67,7 +67,7 @@ def is_global(address: Address) -> bool:
 
 def embedded(address: Address) -> Iterator[ipaddress.IPv4Address]:
     """The IPv4 addresses that an IPv6 transition address leads to."""
-    if isinstance(address, ipaddress.IPv4Address):
+    if isinstance(address, ipaddress.IPv4Address) or address.is_loopback:  # ::1 is itself, not 0.0.0.1
         return
     if any(address in network for network in _LAST_32_BITS):
         yield ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)

@@ -185,13 +185,18 @@ class AddressTest(testtools.TestCase):
         for text in ('10.0.0.6', '::1', '::ffff:127.0.0.1', '64:ff9b::7f00:1', '169.254.169.254'):
             self.assertFalse(rules.permits(ipaddress.ip_address(text)), text)
 
+    def test_loopback_of_ipv6_can_be_allowed(self):
+        rules = UrlRules(allowed_networks=['::1/128'])
+        self.assertTrue(rules.permits(ipaddress.ip_address('::1')))
+        self.assertFalse(rules.permits(ipaddress.ip_address('127.0.0.1')))
+
     def test_translated_addresses_need_both_ends_allowed(self):
         translated = ['64:ff9b::/96', '64:ff9b:1::/48', '2002::/16', '2001::/32', '::ffff:0:0/96', '::/96']
         rules = UrlRules(allowed_networks=translated)
         for text in (
             '64:ff9b::169.254.169.254', '64:ff9b::10.0.0.1', '64:ff9b:1::127.0.0.1', '2002:7f00:1::1',
             '2002:a9fe:a9fe::1',
-            '2001:0:7f00:1:0:0:f7f7:f7f7', '2001:0:808:808:0:0:80ff:fffe', '::ffff:127.0.0.1', '::1', '::',
+            '2001:0:7f00:1:0:0:f7f7:f7f7', '2001:0:808:808:0:0:80ff:fffe', '::ffff:127.0.0.1', '::',
         ):  # fmt: skip
             self.assertFalse(rules.permits(ipaddress.ip_address(text)), text)
         for text in ('64:ff9b::8.8.8.8', '2002:808:808::1', '2001:0:808:808:0:0:f7f7:f7f7', '::ffff:8.8.8.8'):
