@@ -1,0 +1,83 @@
+"""Migrations: they make the schema that the code declares, beside TaskFlow's own, however often."""
+
+import sys
+from concurrent import futures
+
+import sqlalchemy as sa
+import testtools
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from testscenarios import WithScenarios
+
+from imagepipe.db import engines, migrate, schema
+from imagepipe.tests.fixtures import commands
+from imagepipe.tests.fixtures.databases import DATABASES, use_database
+
+TASKFLOW = {'logbooks', 'flowdetails', 'atomdetails', 'alembic_version'}
+
+
+def _ours(_object, name, kind, _reflected, _compared):
+    return not (kind == 'table' and name in TASKFLOW)
+
+
+class MigrationsTest(WithScenarios, testtools.TestCase):
+    scenarios = DATABASES
+
+    def setUp(self):
+        super().setUp()
+        self.url = use_database(self, create_schema=False).url
+
+    def _engine(self):
+        engine = engines.create(self.url, translate=False)
+        self.addCleanup(engine.dispose)
+        return engine
+
+    def test_the_migrated_schema_is_the_declared_one(self):
+        migrate.sync(self.url)
+        with self._engine().connect() as connection:
+            context = MigrationContext.configure(
+                connection,
+                opts={
+                    'version_table': migrate.VERSION_TABLE,
+                    'compare_type': True,
+                    'include_object': _ours,
+                },
+            )
+            self.assertEqual([], compare_metadata(context, schema.metadata))
+
+    def test_a_difference_would_be_seen(self):
+        migrate.sync(self.url)
+        engine = self._engine()
+        with engine.begin() as connection:
+            connection.exec_driver_sql('DROP TABLE workers')
+        with engine.connect() as connection:
+            context = MigrationContext.configure(
+                connection, opts={'version_table': migrate.VERSION_TABLE, 'include_object': _ours}
+            )
+            self.assertNotEqual([], compare_metadata(context, schema.metadata))
+
+    def test_sync_again_changes_nothing_and_says_the_revision(self):
+        self.assertIsNone(migrate.version(self.url))
+        migrate.sync(self.url)
+        migrate.sync(self.url)
+        self.assertEqual(migrate.head(), migrate.version(self.url))
+
+    def test_taskflow_keeps_its_own_version_table_and_gets_the_missing_indexes(self):
+        migrate.sync(self.url)
+        inspector = sa.inspect(self._engine())
+        self.assertIn(migrate.VERSION_TABLE, inspector.get_table_names())
+        for name, (table, _column) in migrate.TASKFLOW_INDEXES.items():
+            self.assertIn(name, {index['name'] for index in inspector.get_indexes(table)})
+
+
+class ConcurrentSyncTest(WithScenarios, testtools.TestCase):
+    scenarios = [scenario for scenario in DATABASES if scenario[0] != 'sqlite']
+
+    def test_processes_that_sync_together_wait_for_each_other(self):
+        url = use_database(self, create_schema=False).url
+        script = f'from imagepipe.db import migrate; migrate.sync({url!r})'
+        with futures.ThreadPoolExecutor() as pool:
+            runs = [pool.submit(commands.run, self, sys.executable, '-c', script) for _ in range(3)]
+        for run in runs:
+            run.result()
+        self.assertEqual(migrate.head(), migrate.version(url))
