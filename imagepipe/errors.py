@@ -725,6 +725,19 @@ class DatabaseUnavailable(Unavailable):
     template = 'The database cannot be used at the moment.'
 
 
+class DatabaseUnusable(ImagepipeError):
+    """The database refuses a command of the operator; the sentence has the driver's words."""
+    code = 'imagepipe.database.unusable'
+    template = 'The database cannot be used: {reason}'
+
+
+class DatabaseNotSynced(ImagepipeError):
+    """The database has the tables of another release, or none."""
+    code = 'imagepipe.database.not_synced'
+    template = ('The database is at revision {found}, this release needs {wanted}: '
+                'run imagepipe-manage db sync.')
+
+
 class SecretUnreadable(ImagepipeError):
     """A stored secret cannot be decrypted with the configured keys."""
     code = 'imagepipe.secret.unreadable'
