@@ -229,7 +229,7 @@ def of_image(services: 'Services', context: RequestContext, image_id: str) -> li
 
     def look(tx: 'Transaction') -> list[ImportRecord]:
         image = tx.images.get(context, image_id)
-        services.policy.authorize_image(context, rules.GET_IMPORTS, image)
+        services.policy.authorize_image(context, rules.GET_IMPORT, image)
         return _records(services, context, tx, tx.imports.of_image(image_id))
 
     return services.db.read(look)

@@ -38,6 +38,11 @@ class Fetcher:
         self._resolver = resolver
         self._tls = _tls_context(limits.ca_file)
 
+    @staticmethod
+    def shown(url: str) -> str:
+        """The URL without user name, query and fragment, for records and logs."""
+        return urls.shown(url)
+
     def check(self, url: str) -> None:
         """Whether the URL would be fetched now; raises SourceInvalid or SourceRefused.
 
