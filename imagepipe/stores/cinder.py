@@ -7,7 +7,7 @@ from typing import Any
 from oslo_config import cfg
 
 from imagepipe import errors
-from imagepipe.stores.glance import DIGEST, GlanceStore, Shown, Source
+from imagepipe.stores.glance import DIGEST, GlanceStore, Shown, Source, option
 from imagepipe.stores.refusals import Border
 
 #: What the driver puts before the object's name.
@@ -27,8 +27,8 @@ class CinderStore(GlanceStore):
         """Making the driver would ask Cinder for the volume type; the options were looked at already."""
 
     def _add(self, name: str, source: Source, size: int | None) -> str:
-        options = self._conf[self._group or 'glance_store']
-        owner = types.SimpleNamespace(project_id=options.cinder_store_project_name or '')
+        project = option(self._conf, self._group, 'cinder_store_project_name')
+        owner = types.SimpleNamespace(project_id=project or '')
         url, *_ = self._fresh().add(name, source, size or 0, DIGEST, context=owner)
         return url
 
@@ -51,20 +51,16 @@ class CinderStore(GlanceStore):
         return [volume for volume in found if not search or volume.name == search['name']]
 
 
-def refuse_user_context(conf: cfg.ConfigOpts, group: str) -> None:
+def refuse_user_context(conf: cfg.ConfigOpts, group: str | None) -> None:
     """Without credentials of its own the driver needs the token of the user, which a conductor lacks."""
-    options = conf[group]
-    by_password = (
-        options.cinder_store_user_name,
-        options.cinder_store_password,
-        options.cinder_store_project_name,
-    )
-    by_application = (
-        options.cinder_store_application_credential_id,
-        options.cinder_store_application_credential_secret,
-    )
-    if not options.cinder_store_auth_address or not (all(by_password) or all(by_application)):
+
+    def given(*names: str) -> bool:
+        return all(option(conf, group, f'cinder_store_{name}') for name in names)
+
+    by_password = given('user_name', 'password', 'project_name')
+    by_application = given('application_credential_id', 'application_credential_secret')
+    if not given('auth_address') or not (by_password or by_application):
         raise errors.ConfigurationInvalid(
-            reason=f'[{group}] needs cinder_store_auth_address and credentials (cinder_store_user_name, '
-            'cinder_store_password, cinder_store_project_name, or an application credential)'
+            reason=f'[{group or "glance_store"}] needs cinder_store_auth_address and credentials '
+            '(cinder_store_user_name, _password and _project_name, or an application credential)'
         )

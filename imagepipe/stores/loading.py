@@ -30,7 +30,7 @@ _CLASSES: Mapping[str, type[glance.GlanceStore]] = {
     'cinder': cinder.CinderStore,
 }
 
-_CHECKS: Mapping[str, Callable[[cfg.ConfigOpts, str], None]] = {
+_CHECKS: Mapping[str, Callable[[cfg.ConfigOpts, str | None], None]] = {
     'swift': swift.refuse_multi_tenant,
     'cinder': cinder.refuse_user_context,
 }
@@ -93,7 +93,7 @@ def _load_one(conf: cfg.ConfigOpts, store_id: str, kind: str, group: str | None)
     if kind == 'file':
         return _file_store(conf, store_id, group, options)
     if kind in _CHECKS:
-        _CHECKS[kind](conf, group or LEGACY_GROUP)
+        _CHECKS[kind](conf, group)
     store = _CLASSES.get(kind, glance.GlanceStore)(store_id, kind, conf, group, **options)
     store.prepare()
     return store

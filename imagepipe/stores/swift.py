@@ -9,7 +9,7 @@ from glance_store._drivers.swift import store as driver_module
 from oslo_config import cfg
 
 from imagepipe import errors
-from imagepipe.stores.glance import ChunkReader, GlanceStore, Shown, Source
+from imagepipe.stores.glance import ChunkReader, GlanceStore, Shown, Source, option
 from imagepipe.stores.refusals import Border
 from imagepipe.stores.streams import CHUNK, Reader
 
@@ -174,11 +174,11 @@ def _send(manager: Any, container: str, name: str, segment: _Segment, length: in
     connection.put_object(container, name, segment, content_length=length)
 
 
-def refuse_multi_tenant(conf: cfg.ConfigOpts, group: str) -> None:
+def refuse_multi_tenant(conf: cfg.ConfigOpts, group: str | None) -> None:
     """A conductor has no token of the user that a multi-tenant Swift would need."""
-    if conf[group].swift_store_multi_tenant:
+    if option(conf, group, 'swift_store_multi_tenant'):
         raise errors.ConfigurationInvalid(
-            reason=f'[{group}] swift_store_multi_tenant needs the token of the user, '
+            reason=f'[{group or "glance_store"}] swift_store_multi_tenant needs the token of the user, '
             'which a conductor does not have'
         )
 

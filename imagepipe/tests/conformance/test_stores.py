@@ -254,6 +254,25 @@ class SwiftTest(StoreConformance, testtools.TestCase):
         return stores.Swift()
 
 
+class RBDTest(StoreConformance, testtools.TestCase):
+    def backend(self):
+        return stores.RBD()
+
+    def test_an_image_that_was_cloned_is_kept(self):
+        url = self.put(b'data')
+        self.driver.cluster.in_use.add(self.name)
+
+        self.assertRaises(errors.StoreInUse, self.store.delete, url)
+
+        self.assertEqual(b'data', self.read(url))
+        self.driver.cluster.in_use.clear()
+
+    def test_full(self):
+        self.driver.cluster.capacity = MIB
+
+        self.assertRaises(errors.StoreFull, self.put, bytes(3 * MIB))
+
+
 class S3Test(StoreConformance, testtools.TestCase):
     def backend(self):
         return stores.S3(self)
