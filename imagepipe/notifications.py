@@ -33,21 +33,39 @@ class MessagingNotifier:
     def __init__(self, conf: cfg.ConfigOpts) -> None:
         self._conf = conf
         self._notifier: oslo_messaging.Notifier | None = None
+        self._refusals: list[Exception] = []
 
     def __call__(self, letter: Letter) -> None:
-        """Hand the letter to the configured drivers."""
+        """Hand the letter to the configured drivers. Raises what the broker's client raised."""
         notifier = self._made()
+        self._refusals.clear()
         send = {'ERROR': notifier.error}.get(letter.priority, notifier.info)
         send({}, letter.event_type, letter.payload)
+        if self._refusals:
+            raise self._refusals[0]
 
     def _made(self) -> oslo_messaging.Notifier:
         if self._notifier is None:
             oslo_messaging.set_transport_defaults(control_exchange='glance')
             transport = oslo_messaging.get_notification_transport(self._conf)
+            self._listen(transport)
             self._notifier = oslo_messaging.Notifier(
-                transport, publisher_id=self._conf.default_publisher_id, retry=1,
+                transport, publisher_id=self._conf.default_publisher_id, retry=1
             )
         return self._notifier
+
+    def _listen(self, transport: oslo_messaging.Transport) -> None:
+        """oslo.messaging's driver logs a refusal and returns as if all were well: note it on its way."""
+        deliver = transport._send_notification
+
+        def send(*args: object, **kwargs: object) -> None:
+            try:
+                deliver(*args, **kwargs)
+            except Exception as error:
+                self._refusals.append(error)
+                raise
+
+        transport._send_notification = send
 
 
 def is_disabled(event_type: str, disabled: Collection[str]) -> bool:
