@@ -15,7 +15,9 @@ from imagepipe.domain.import_ import LIVE, REVERTIBLE, Claim, Import, ImportStat
 if TYPE_CHECKING:
     from imagepipe.db.transaction import Transaction
 
-_DOCUMENTS = ('staged', 'source_digests', 'result', 'trace')
+_DOCUMENTS = ('staged', 'source_digests', 'result', 'trace', 'source_resume')
+#: Documents that are null until there is something to say.
+_NULLABLE = ('trace', 'source_resume')
 _FIELDS = tuple(field.name for field in dataclasses.fields(Import))
 _COLUMNS = tuple(imports.c[name] for name in _FIELDS)
 
@@ -245,7 +247,7 @@ def _row(record: Import) -> dict[str, object]:
 def _import(row: sa.Row) -> Import:
     values = dict(row._mapping)
     for name in _DOCUMENTS:
-        values[name] = documents.load(values[name], None if name == 'trace' else {})
+        values[name] = documents.load(values[name], None if name in _NULLABLE else {})
     values['plan'] = _plan(values['plan'])
     values['state'] = ImportState(values['state'])
     return Import(**values)

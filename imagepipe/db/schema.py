@@ -160,6 +160,8 @@ imports = sa.Table(
     sa.Column('flow_id', Uuid, nullable=False),
     sa.Column('source_url', LongText),
     sa.Column('source_shown', LongText),
+    #: What a broken-off fetch needs to go on: the source's validator, and the boot of the writer's host.
+    sa.Column('source_resume', Document),
     sa.Column('source_size', Bytes),
     #: Bytes of the project's storage quota that this import holds until it ends.
     sa.Column('reserved', Bytes, nullable=False, default=0),

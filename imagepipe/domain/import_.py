@@ -126,6 +126,7 @@ class Import:
     flow_id: str = ''
     source_url: str | None = None       # encrypted
     source_shown: str | None = None     # without query and userinfo
+    source_resume: Mapping[str, str] | None = None
     source_size: int | None = None
     reserved: int = 0
     staged: Mapping[str, int] = dataclasses.field(default_factory=dict)

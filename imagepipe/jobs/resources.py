@@ -24,9 +24,11 @@ def build(services: 'Services', wake_sender: Callable[[], None]) -> Mapping[str,
     def commit(tx: Transaction, run: Run, results: Sequence[Mapping[str, object]]) -> dict[str, object]:
         return ending.commit(tx, run, results, rooms)
 
-    def source(run: Run) -> object:
+    def source(run: Run, *, offset: int = 0, validator: str | None = None) -> object:
         url = services.secrets.decrypt(run.record.source_url)
-        return services.fetcher.open(url, cancelled=run.must_stop, limit=run.plan.size_cap)
+        return services.fetcher.open(
+            url, offset=offset, validator=validator, cancelled=run.must_stop, limit=run.plan.size_cap
+        )
 
     return {
         'intake': services.staged,

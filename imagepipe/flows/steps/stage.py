@@ -1,11 +1,15 @@
 """stage: the source's bytes are in the staging area, with digests and the inspector's verdict."""
 
 import contextlib
+import logging
 from collections.abc import Callable
+from pathlib import Path
 
 from imagepipe import errors
 from imagepipe.flows.run import Run
 from imagepipe.flows.steps.base import Step
+
+LOG = logging.getLogger(__name__)
 
 #: The part of an object name under which the source's bytes are staged.
 PART = 'data'
@@ -39,30 +43,89 @@ class TakeStaged(Step):
 
 
 class Download(Step):
-    """Fetch the source URL into staging."""
+    """Fetch the source URL into staging; what a dead worker had fetched is hashed again and continued."""
 
     def work(self, run: Run, attempt: int, intake: object, source: Callable[..., object],
              rooms: object) -> dict[str, object]:
         if attempt > 1:
             run.pause(run.plan.backoff * 2 ** (attempt - 2))
-        name = run.object_name(PART)
-        run.discards(self.name, lambda: intake.staging.discard(name))
-        self._discard_earlier(run, intake, name)
-        with contextlib.closing(source(run)) as download:
+        staging, name = intake.staging, run.object_name(PART)
+        run.discards(self.name, lambda: staging.discard(name))
+        staging.discard(name)
+        with contextlib.ExitStack() as stack:
+            prefix, download = self._open(run, staging, source, stack)
+            self._remember(run, download.validator)
             room = rooms.open(run, self.name, download.total)
             received = intake.receive(
-                name, download, algorithms=run.plan.digests, limit=run.plan.size_cap,
+                name, _Joined(prefix, download), algorithms=run.plan.digests, limit=run.plan.size_cap,
                 progress=lambda done: (room(done), run.progress(self.name, done, download.total)),
             )
             room(received.size)
+        self._discard_earlier(run, staging)
         return received.as_json()
 
-    def _discard_earlier(self, run: Run, intake: object, name: str) -> None:
-        for earlier in run.object_names(PART):
-            if earlier != name:
-                intake.staging.discard(earlier)
+    def _open(
+        self, run: Run, staging: object, source: Callable[..., object], stack: contextlib.ExitStack
+    ) -> tuple[object | None, object]:
+        """What an earlier claim fetched, if the source can continue it, and the download of the rest."""
+        prefix = self._prefix(run, staging, stack)
+        if prefix is not None:
+            try:
+                return prefix, stack.enter_context(contextlib.closing(source(
+                    run, offset=prefix.size, validator=run.record.source_resume['validator']
+                )))
+            except (errors.SourceChanged, errors.SourceUnusable):
+                LOG.info('The source of import %s cannot be continued; it is read anew', run.claim.import_id)
+        return None, stack.enter_context(contextlib.closing(source(run)))
+
+    def _prefix(self, run: Run, staging: object, stack: contextlib.ExitStack) -> object | None:
+        known = run.record.source_resume
+        # After a reboot, the end of a file that was never synced may be holes.
+        if known is None or known['boot'] != _boot():
+            return None
+        for name in reversed(run.object_names(PART)[:-1]):
+            found = staging.identity(name)
+            if found is not None and found['size'] > 0:
+                return stack.enter_context(staging.open(name))
+        return None
+
+    def _remember(self, run: Run, validator: str | None) -> None:
+        if validator is not None:
+            resume = {'validator': validator, 'boot': _boot()}
+            run.db.run(lambda tx: tx.imports.record(run.claim.import_id, source_resume=resume))
+
+    def _discard_earlier(self, run: Run, staging: object) -> None:
+        for earlier in run.object_names(PART)[:-1]:
+            staging.discard(earlier)
 
     def undo(self, run: Run, intake: object, rooms: object) -> None:
         for name in run.object_names(PART):
             intake.staging.discard(name)
         rooms.close(run, self.name)
+
+
+class _Joined:
+    """One reader over the part that is here and the rest that is to come."""
+
+    def __init__(self, prefix: object | None, rest: object) -> None:
+        self._left = prefix.size if prefix is not None else 0
+        self._prefix = prefix
+        self._rest = rest
+
+    def read(self, size: int) -> bytes:
+        """The next bytes; a zombie that still writes behind the prefix is not read."""
+        if self._left > 0:
+            piece = self._prefix.read(min(size, self._left))
+            if not piece:
+                raise errors.SourceChanged()
+            self._left -= len(piece)
+            return piece
+        return self._rest.read(size)
+
+    def close(self) -> None:
+        """Both are closed by whoever opened them."""
+
+
+def _boot() -> str:
+    """This start of this host."""
+    return Path('/proc/sys/kernel/random/boot_id').read_text().strip()

@@ -55,6 +55,7 @@ def upgrade() -> None:
         sa.Column('flow_id', Uuid, nullable=False),
         sa.Column('source_url', LongText, nullable=True),
         sa.Column('source_shown', LongText, nullable=True),
+        sa.Column('source_resume', Document, nullable=True),
         sa.Column('source_size', Bytes, nullable=True),
         sa.Column('reserved', Bytes, nullable=False),
         sa.Column('staged', Document, nullable=False),
