@@ -28,7 +28,7 @@ BZIP2_BLOCKS = (b'1AY&SY', b'\x17rE8P\x90')
 PIECE = 64 * 1024
 OUTPUT = 1024 * 1024
 #: xz -9 needs 65 MiB to unpack; a header can ask for gigabytes.
-XZ_MEMORY = 160 * 1024 * 1024
+XZ_MEMORY = 80 * 1024 * 1024
 #: zlib's window parameter, which also says what header stands before the data.
 ZLIB = {'gzip': 16 + zlib.MAX_WBITS, 'deflate': -zlib.MAX_WBITS}
 RATIO_FLOOR = 64 * 1024 * 1024

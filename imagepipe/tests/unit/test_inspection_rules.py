@@ -3,8 +3,11 @@
 import dataclasses
 
 import testtools
+from oslo_config import cfg
 
 from imagepipe import errors
+from imagepipe.conf import conversion, image_format
+from imagepipe.formats import qemu
 from imagepipe.formats.rules import RAW_MAY_CONTAIN, SELF_DESCRIBING, Rules, judge
 from imagepipe.formats.verdict import Finding, Verdict
 
@@ -31,6 +34,37 @@ def allowed(
     verdict: Verdict, disk_format: str, container_format: str = 'bare', **rules: object
 ) -> int | None:
     return judge(verdict, disk_format=disk_format, container_format=container_format, rules=Rules(**rules))
+
+
+class Options(testtools.TestCase):
+    def setUp(self):
+        super().setUp()
+        self.conf = cfg.ConfigOpts()
+        for module in (image_format, conversion):
+            module.register(self.conf)
+        self.conf([], default_config_files=[])
+
+    def test_the_defaults_are_the_strict_rules(self):
+        group = self.conf.image_format
+        rules = Rules(
+            require_match=group.require_image_format_match,
+            allow_raw_containing=tuple(group.allow_raw_containing),
+            vmdk_allowed_types=tuple(group.vmdk_allowed_types),
+            gpt_nonfatal=tuple(group.gpt_safety_checks_nonfatal),
+            max_virtual_size=group.max_virtual_size,
+        )
+        self.assertEqual(Rules(), rules)
+
+    def test_every_relief_can_be_named_and_no_other(self):
+        for name in RAW_MAY_CONTAIN:
+            self.conf.set_override('allow_raw_containing', [name], 'image_format')
+        for option in ('allow_raw_containing', 'gpt_safety_checks_nonfatal'):
+            self.assertRaises(ValueError, self.conf.set_override, option, ['everything'], 'image_format')
+
+    def test_sandbox_modes_are_those_of_the_converter(self):
+        for mode in qemu.SandboxMode:
+            self.conf.set_override('sandbox', str(mode), 'conversion')
+        self.assertRaises(ValueError, self.conf.set_override, 'sandbox', 'maybe', 'conversion')
 
 
 class Equality(testtools.TestCase):

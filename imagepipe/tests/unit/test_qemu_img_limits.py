@@ -164,7 +164,7 @@ class Resources(QemuImgCase):
 
     def test_the_length_of_files_is_limited(self):
         for mode in ('off', 'auto'):
-            for target, length in (('raw', 1 << 20), ('qcow2', 700_000), ('vdi', 1 << 20), ('vhd', 1 << 20)):
+            for target, length in (('raw', 5 << 20), ('qcow2', 700_000), ('vdi', 1 << 20), ('vhd', 1 << 20)):
                 limited = converter(sandbox=mode, file_size=length)
                 self.assertRaises(
                     errors.ConversionLimit, limited.convert, images.built('qcow2'), 'qcow2', self.output,
