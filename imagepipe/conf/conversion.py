@@ -65,8 +65,9 @@ OPTS = [
 
 def register(conf: cfg.ConfigOpts) -> None:
     """Make the group known to `conf`."""
-    conf.register_group(GROUP)
-    conf.register_opts(OPTS, group=GROUP)
+    # a copy: registering GROUP itself would share overrides between all ConfigOpts of the process
+    conf.register_group(cfg.OptGroup(GROUP.name, title=GROUP.title))
+    conf.register_opts(OPTS, group=GROUP.name)
 
 
 def list_opts() -> list[tuple[cfg.OptGroup, list[cfg.Opt]]]:
