@@ -50,9 +50,9 @@ OPTS = [
         help='Seconds between two sweeps: expired uploads are ended, bytes that nobody owns are removed.',
     ),
     cfg.FloatOpt(
-        'garbage_grace', default=3600.0, min=0.0,
-        help='Seconds that a file in staging which no record names is left alone. It must exceed the '
-             'longest pause of a process that may still write.',
+        'store_sweep_interval', default=3600.0, min=0.1,
+        help='Seconds between two looks for objects in stores that belong to imports which have ended and '
+             'that no location names. Each look lists every store that can be listed.',
     ),
 ]
 

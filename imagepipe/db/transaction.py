@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 import sqlalchemy as sa
 
+from imagepipe.db.accounts import AccountRepository
 from imagepipe.db.images import ImageRepository
 from imagepipe.db.imports import ImportRepository
 from imagepipe.db.locations import LocationRepository
@@ -54,6 +55,10 @@ class Transaction:
     @functools.cached_property
     def usages(self) -> UsageRepository:
         return UsageRepository(self)
+
+    @functools.cached_property
+    def accounts(self) -> AccountRepository:
+        return AccountRepository(self)
 
     @functools.cached_property
     def workers(self) -> WorkerRepository:

@@ -6,16 +6,18 @@ Every action is a compare-and-set or idempotent, so any number of sweepers may r
 import datetime
 import logging
 import threading
+import time
 from typing import TYPE_CHECKING
 
-from imagepipe import errors
+from imagepipe import errors, quota
 from imagepipe.db.transaction import Transaction
-from imagepipe.domain.location import Location, LocationState
 from imagepipe.domain import names
-from imagepipe.operations import transfers
+from imagepipe.domain.location import Location, LocationState
+from imagepipe.operations import deletion, transfers
 
 if TYPE_CHECKING:
     from imagepipe.services import Services
+    from imagepipe.stores.store import Store
 
 LOG = logging.getLogger(__name__)
 
@@ -32,6 +34,7 @@ class Sweeper(threading.Thread):
         self._services = services
         self._interval = interval
         self._done = threading.Event()
+        self._objects_due = 0.0
 
     def stop(self) -> None:
         """End the thread after its sweep."""
@@ -45,7 +48,7 @@ class Sweeper(threading.Thread):
 
     def sweep(self) -> None:
         """Each kind of leftover once; one that fails does not keep the others."""
-        for part in (self._transfers, self._locations, self._staging, self._records):
+        for part in (self._transfers, self._locations, self._staging, self._objects, self._counters, self._records):
             try:
                 part()
             except errors.ImagepipeError as error:
@@ -59,8 +62,10 @@ class Sweeper(threading.Thread):
 
     def _locations(self) -> None:
         """Bytes in stores that an import or a delete could not remove at once."""
+        # A DELETE that still waits for its stores may yet put a location back.
+        patience = datetime.timedelta(seconds=self._services.conf.transfers.delete_seconds + 1)
         found = self._services.db.read(lambda tx: tx.locations.in_state(
-            LocationState.DELETING, before=tx.now, limit=_PAGE
+            LocationState.DELETING, before=tx.now - patience, limit=_PAGE
         ))
         for location in found:
             try:
@@ -77,7 +82,7 @@ class Sweeper(threading.Thread):
         else:
             for name in _of_all_epochs(location):
                 store.discard(name)
-        self._services.db.run(lambda tx: tx.locations.delete(location.id))
+        self._services.db.run(lambda tx: deletion.conclude(self._services, tx, location))
 
     def _staging(self) -> None:
         """Files whose import has ended, or that nobody knows, once they are old enough."""
@@ -93,6 +98,31 @@ class Sweeper(threading.Thread):
                 LOG.info('Removing %s from staging: nobody owns it', name)
                 staging.discard(name)
 
+    def _objects(self) -> None:
+        """Objects of our own in stores that no row names: a worker died while another had its import."""
+        if time.monotonic() < self._objects_due:
+            return
+        self._objects_due = time.monotonic() + self._services.conf.conductor.store_sweep_interval
+        for store_id, store in self._services.stores.writable().items():
+            try:
+                self._sweep_store(store_id, store)
+            except errors.ImagepipeError as error:
+                LOG.debug('Store %s is not swept: %s', store_id, error)
+
+    def _sweep_store(self, store_id: str, store: 'Store') -> None:
+        ours = {name: found for name in store.names() if (found := names.parse(name)) is not None}
+        for name, found in ours.items():
+            if not self._services.db.read(lambda tx, found=found: _ownerless(tx, found, store_id, name)):
+                continue
+            LOG.info('Removing %s from store %s: nobody owns it', name, store_id)
+            store.discard(name)
+
+    def _counters(self) -> None:
+        """Counters against the records: a difference is a defect, told and put right."""
+        db = self._services.db
+        for scope in db.read(lambda tx: tx.accounts.scopes(quota.BYTES)):
+            db.run(lambda tx, scope=scope: _recount(tx, scope))
+
     def _records(self) -> None:
         keep = datetime.timedelta(seconds=self._services.conf.notifications.keep)
 
@@ -101,6 +131,22 @@ class Sweeper(threading.Thread):
             tx.workers.forget(_FORGET_WORKERS)
 
         self._services.db.run(change)
+
+
+def _recount(tx: Transaction, scope: str) -> None:
+    counted = tx.accounts.hold(scope, quota.BYTES)
+    if scope == quota.STAGING:
+        found = tx.accounts.staged()
+    else:
+        found = tx.accounts.occupied(scope.removeprefix('project:') or None)
+    if found != counted:
+        LOG.warning('The counter of %s said %s bytes, the records say %s', scope, counted, found)
+        tx.usages.set(scope, quota.BYTES, found)
+
+
+def _ownerless(tx: Transaction, found: names.ObjectName, store_id: str, name: str) -> bool:
+    """Whether the object's import or transfer is over and no location names it."""
+    return _ended(tx, found.owner_id) is True and not tx.locations.names_in(store_id, [name])
 
 
 def _ended(tx: Transaction, owner_id: str) -> bool | None:

@@ -65,6 +65,10 @@ class Worker:
     def run(self) -> None:
         """Work until stop() or SIGTERM; returns when every claim is ended or given back."""
         LOG.info('Worker %s starts', self._services.name)
+        try:
+            self._services.staging.check()
+        except errors.ImagepipeError as error:
+            LOG.error('Imports will fail until this is mended: %s', error)
         self.start_threads()
         try:
             self.conductor.run()

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from imagepipe import errors
 from imagepipe.context import RequestContext
 from imagepipe.domain.event import Event, image_payload
-from imagepipe.domain.image import Image, Status
+from imagepipe.domain.image import WITH_DATA, Image, Status
 from imagepipe.domain.import_ import ImportState
 from imagepipe.domain.location import Location, LocationState
 from imagepipe.domain.transfer import Transfer, TransferState
@@ -106,6 +106,24 @@ def _discard(services: 'Services', transfer: Transfer) -> None:
         transfers.remove_bytes(services, transfer)
     except errors.ImagepipeError as error:
         LOG.warning('Transfer %s of a deleted image is left to the sweeper: %s', transfer.id, error)
+
+
+def conclude(services: 'Services', tx: 'Transaction', location: Location) -> None:
+    """The bytes of a condemned location are gone: forget it, and with the last one its image.
+
+    The image is there only if the DELETE that condemned it died before it could remove the record.
+    """
+    freed = _forget(tx, [location])
+    try:
+        image = tx.images.find(location.image_id)
+    except errors.ImageNotFound:
+        return
+    if location.url is None:
+        return      # a leftover of an import; it was never the image's
+    if tx.locations.of_image(image.id, _OWN) or image.status not in WITH_DATA:
+        services.quota.release(tx, image.owner, freed)
+        return
+    _remove(services, tx, image, freed)
 
 
 def _restore(

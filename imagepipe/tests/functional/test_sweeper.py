@@ -1,0 +1,111 @@
+"""The sweeper: what dead processes left is ended, removed and counted right."""
+
+import os
+
+import testtools
+from oslo_utils import uuidutils
+from testscenarios import WithScenarios
+
+from imagepipe import errors, quota
+from imagepipe.domain import names
+from imagepipe.domain.image import Image, Status
+from imagepipe.domain.location import Location, LocationState
+from imagepipe.domain.representation import Representation
+from imagepipe.jobs.sweeper import Sweeper
+from imagepipe.tests.fixtures.databases import DATABASES
+from imagepipe.tests.fixtures.services import ServicesFixture
+
+
+class SweeperTest(WithScenarios, testtools.TestCase):
+    scenarios = DATABASES
+
+    def setUp(self):
+        super().setUp()
+        self.fixture = self.useFixture(ServicesFixture(
+            self, kind=self.database_kind, overrides={'transfers.delete_seconds': 0, 'staging.grace': 300},
+        ))
+        self.services = self.fixture.services
+        self.sweeper = Sweeper(self.services, interval=1.0)
+
+    def run_in(self, operation):
+        return self.services.db.run(operation)
+
+    def a_stored_image(self, *, state=LocationState.ACTIVE, data=b'bytes'):
+        """An active image with its bytes in the store `fast`."""
+        image_id, transfer_id = uuidutils.generate_uuid(), uuidutils.generate_uuid()
+        name = names.object_name(image_id, transfer_id, 1, 'data')
+        path = self.fixture.path('stores', 'fast', name)
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        with open(path, 'wb') as file:
+            file.write(data)
+        representation = uuidutils.generate_uuid()
+
+        def add(tx):
+            tx.images.add(Image(id=image_id, status=Status.ACTIVE, owner='p', size=len(data)))
+            tx.locations.add_representation(Representation(
+                id=representation, image_id=image_id, primary=True, disk_format='raw', container_format='bare'
+            ))
+            tx.locations.add(Location(
+                id=uuidutils.generate_uuid(), image_id=image_id, representation_id=representation,
+                store='fast', state=state, object_name=name, epoch=1, url=f'file://{path}', size=len(data),
+            ))
+            self.services.quota.count(tx, 'p', len(data))
+
+        self.run_in(add)
+        return image_id, path
+
+    def age_locations(self):
+        """Let every location have been as it is for a minute."""
+        from imagepipe.db.schema import locations  # noqa: PLC0415
+
+        self.run_in(lambda tx: tx.connection.execute(
+            locations.update().values(updated_at=tx.now.replace(year=tx.now.year - 1))
+        ))
+
+    def used(self, owner='p'):
+        return self.run_in(lambda tx: tx.usages.used(quota.project(owner), quota.BYTES))
+
+    def test_a_delete_that_died_in_the_middle_is_finished(self):
+        image_id, path = self.a_stored_image(state=LocationState.DELETING)
+        self.age_locations()
+        self.sweeper.sweep()
+        self.assertFalse(os.path.exists(path))
+        self.assertRaises(errors.ImageNotFound, self.run_in, lambda tx: tx.images.find(image_id))
+        self.assertEqual(0, self.used())
+
+    def test_a_delete_that_still_waits_is_left_alone(self):
+        _, path = self.a_stored_image(state=LocationState.DELETING)
+        self.sweeper.sweep()
+        self.assertTrue(os.path.exists(path))
+
+    def test_an_active_image_is_left_alone(self):
+        image_id, path = self.a_stored_image()
+        self.age_locations()
+        self.sweeper.sweep()
+        self.assertTrue(os.path.exists(path))
+        self.assertIs(Status.ACTIVE, self.run_in(lambda tx: tx.images.find(image_id)).status)
+
+    def test_a_counter_that_is_wrong_is_put_right(self):
+        self.a_stored_image(data=b'12345')
+        self.run_in(lambda tx: tx.usages.set(quota.project('p'), quota.BYTES, 999))
+        self.run_in(lambda tx: tx.usages.set(quota.STAGING, quota.BYTES, 7))
+        self.sweeper.sweep()
+        self.assertEqual(5, self.used())
+        self.assertEqual(0, self.run_in(lambda tx: tx.usages.used(quota.STAGING, quota.BYTES)))
+
+    def test_a_staged_file_that_nobody_knows_goes_when_it_is_old(self):
+        staging = self.services.staging
+        name = names.object_name(uuidutils.generate_uuid(), uuidutils.generate_uuid(), 1, 'data')
+        staging.new(name).write_bytes(b'x')
+        self.sweeper.sweep()
+        self.assertEqual([name], list(staging.names()))
+        os.utime(staging.path(name), (1, 1))
+        self.sweeper.sweep()
+        self.assertEqual([], list(staging.names()))
+
+    def test_files_that_are_not_ours_are_never_touched(self):
+        staging = self.services.staging
+        staging.new('notes').write_bytes(b'x')
+        os.utime(staging.path('notes'), (1, 1))
+        self.sweeper.sweep()
+        self.assertTrue(os.path.exists(staging.path('notes')))
