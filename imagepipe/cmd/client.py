@@ -1,5 +1,6 @@
 """A client of our own API, as small as the quickstart needs it."""
 
+import contextlib
 import http.client
 import json
 import urllib.parse
@@ -93,16 +94,13 @@ class Client:
     def _send(
         self, method: str, path: str, body: object = None, headers: Mapping[str, str] | None = None
     ) -> tuple[int, http.client.HTTPMessage, bytes]:
-        connection = http.client.HTTPConnection(
-            self._parts.hostname, self._parts.port, timeout=self._timeout
-        )
+        connection = http.client.HTTPConnection(self._parts.hostname, self._parts.port, timeout=self._timeout)
         try:
-            try:
+            # Refused before the end of the body: the answer says why.
+            with contextlib.suppress(BrokenPipeError, ConnectionResetError):
                 connection.request(
                     method, path, body=body, headers={'Accept': 'application/json', **(headers or {})}
                 )
-            except (BrokenPipeError, ConnectionResetError):
-                pass    # refused before the end of the body: the answer says why
             answer = connection.getresponse()
             return answer.status, answer.headers, answer.read()
         except (OSError, http.client.HTTPException) as error:

@@ -14,10 +14,17 @@ _BAR = 16
 #: Told anew, where nothing can be redrawn, whenever so much more of a step is done.
 _QUARTERS = 4
 _SPINNER = '⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏'
-_SYMBOLS = {'pending': '·', 'done': '✔', 'failed': '✘', 'skipped': '·', 'reverting': '↶', 'reverted': '↶'}
-_PLAIN_SYMBOLS = {'pending': '.', 'done': '+', 'failed': 'x', 'skipped': '.', 'reverting': '<', 'reverted': '<'}
-_COLOURS = {'pending': '2', 'skipped': '2', 'running': '36', 'done': '32', 'failed': '31', 'reverting': '33',
-            'reverted': '33'}  # fmt: skip
+#: State -> symbol, symbol in ASCII, colour by its ANSI number.
+_LOOKS = {
+    'pending': ('·', '.', 2),
+    'waiting': ('·', '.', 33),
+    'running': ('', '', 36),
+    'done': ('✔', '+', 32),
+    'failed': ('✘', 'x', 31),
+    'skipped': ('·', '.', 2),
+    'reverting': ('↶', '<', 33),
+    'reverted': ('↶', '<', 33),
+}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -47,9 +54,9 @@ class Row:
     @property
     def remaining(self) -> float | None:
         """Seconds left at this rate."""
-        if self.state != 'running' or not self.total or self.done is None or not self.rate:
+        if self.state != 'running' or not self.rate or not self.total or self.done >= self.total:
             return None
-        return max(0.0, (self.total - self.done) / self.rate)
+        return (self.total - self.done) / self.rate
 
 
 class Display(Protocol):
@@ -63,13 +70,16 @@ class Display(Protocol):
 def rows_of(record: Mapping[str, object], now: datetime.datetime | None = None) -> list[Row]:
     """The steps of an import as GET /v2/imports/{id} answers it."""
     now = now or datetime.datetime.now(datetime.UTC)
-    return [
+    rows = [
         Row(
             name=step['name'], state=step['state'], done=step['bytes_done'], total=step['bytes_total'],
             seconds=_seconds(step, now), attempt=step['attempt'], error=step['error_code'],
         )
         for step in record['steps']
     ]  # fmt: skip
+    if record['state'] == 'accepted' and rows:
+        rows[0] = dataclasses.replace(rows[0], state='waiting')
+    return rows
 
 
 def _seconds(step: Mapping[str, str | None], now: datetime.datetime) -> float | None:
@@ -81,14 +91,16 @@ def _seconds(step: Mapping[str, str | None], now: datetime.datetime) -> float | 
 
 def words(row: Row) -> str:
     """What a row says besides its name and symbol."""
-    teller = {'pending': _nothing, 'skipped': _skipped, 'running': _running, 'done': _done,
-              'failed': _failed, 'reverting': _undoing, 'reverted': _undone}  # fmt: skip
-    told = [*teller[row.state](row), *([f'attempt {row.attempt}'] if row.attempt > 1 else [])]
+    told = [*_TELLERS[row.state](row), *([f'attempt {row.attempt}'] if row.attempt > 1 else [])]
     return ', '.join(part for part in told if part)
 
 
 def _nothing(_row: Row) -> Iterable[str]:
     return ()
+
+
+def _waiting(_row: Row) -> Iterable[str]:
+    return ('waits for a worker',)
 
 
 def _skipped(_row: Row) -> Iterable[str]:
@@ -132,6 +144,18 @@ def _rate(row: Row) -> str | None:
     return None if row.rate is None else f'{tables.size(int(row.rate))}/s'
 
 
+_TELLERS = {
+    'pending': _nothing,
+    'waiting': _waiting,
+    'running': _running,
+    'done': _done,
+    'failed': _failed,
+    'skipped': _skipped,
+    'reverting': _undoing,
+    'reverted': _undone,
+}
+
+
 class Screen:
     """Redraws the rows in place: for terminals."""
 
@@ -165,7 +189,7 @@ class Screen:
         text = f'  {symbol} {tables.text(row.name):<{names}}  {self._bar(row)}{words(row)}'.rstrip()[:width]
         if not self._colours:
             return text
-        colour = f'\x1b[{_COLOURS[row.state]}m'
+        colour = f'\x1b[{_LOOKS[row.state][2]}m'
         if row.state in ('pending', 'skipped'):
             return f'{colour}{text}\x1b[0m'
         return f'  {colour}{text[2:3]}\x1b[0m{text[3:]}'
@@ -174,7 +198,8 @@ class Screen:
         if row.state == 'running':
             frames = _SPINNER if self._unicode else '|/-\\'
             return frames[self._frame % len(frames)]
-        return (_SYMBOLS if self._unicode else _PLAIN_SYMBOLS)[row.state]
+        unicode, ascii_, _ = _LOOKS[row.state]
+        return unicode if self._unicode else ascii_
 
     def _bar(self, row: Row) -> str:
         if row.state != 'running' or row.fraction is None:
@@ -197,8 +222,8 @@ class Lines:
             if row.state in ('pending', 'skipped') or self._told.get(row.name) == mark:
                 continue
             self._told[row.name] = mark
-            told = words(row)
-            self._stream.write(f'{tables.text(row.name)}: {row.state}{", " if told else ""}{told}\n')
+            told = [row.state] if row.state in ('running', 'done') else []
+            self._stream.write(f'{tables.text(row.name)}: {", ".join(filter(None, [*told, words(row)]))}\n')
         self._stream.flush()
 
     def close(self) -> None:

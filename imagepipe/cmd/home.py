@@ -115,7 +115,7 @@ class Home:
                 yield
             finally:
                 self.url_file.unlink(missing_ok=True)
-                file.truncate(0)    # the file stays: unlinking it would let two hold "the" lock
+                file.truncate(0)  # the file stays: unlinking it would let two hold "the" lock
 
     def tell_url(self, url: str) -> None:
         """The service answers there now."""

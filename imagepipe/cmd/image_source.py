@@ -12,8 +12,8 @@ from imagepipe.formats.verdict import Verdict
 
 #: What a URL's name says; cloud images called .img are qcow2 more often than not.
 _SUFFIXES = {
-    'qcow2': 'qcow2', 'qcow': 'qcow2', 'img': 'qcow2', 'raw': 'raw', 'vmdk': 'vmdk', 'vhd': 'vhd', 'vpc': 'vhd',
-    'vhdx': 'vhdx', 'vdi': 'vdi', 'iso': 'iso',
+    'qcow2': 'qcow2', 'qcow': 'qcow2', 'img': 'qcow2', 'raw': 'raw', 'vmdk': 'vmdk', 'vhd': 'vhd',
+    'vpc': 'vhd', 'vhdx': 'vhdx', 'vdi': 'vdi', 'iso': 'iso',
 }  # fmt: skip
 _COMPRESSED = ('gz', 'bz2', 'xz', 'zst', 'zip')
 _DISK_FORMATS = frozenset(_SUFFIXES.values())

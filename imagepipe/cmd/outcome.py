@@ -7,6 +7,8 @@ from imagepipe.cmd.client import RefusalError
 from imagepipe.cmd.home import Home
 from imagepipe.cmd.image_source import ImageSource
 
+_ENDED = {'failed': 'failed', 'cancelled': 'been cancelled'}
+
 
 def succeeded(home: Home, url: str, image: Mapping[str, object], record: Mapping[str, object]) -> str:
     """The image, its stores, and what to do with it."""
@@ -72,8 +74,8 @@ def failed(home: Home, source: ImageSource, record: Mapping[str, object]) -> str
         'Import': service.manage(home, f'imports show {record["id"]}'),
         'Logs': home.logs,
     }
-    told = [f'\nThe import {record["state"]}: {error["message"]}'.replace('import cancelled', 'import ended')]
-    told += [tables.attributes(rows, indent='  ')]
+    sentence = f'\nThe import has {_ENDED[record["state"]]}: {error["message"]}'
+    told = [sentence, tables.attributes(rows, indent='  ')]
     return '\n'.join([*told, *_hint(home, source, error['code'], record['detected_format']), _LEFT])
 
 
@@ -106,11 +108,13 @@ def _hint(home: Home, source: ImageSource, code: str | None, detected: str | Non
         return [f'\nIf that is what it is: {again} --disk-format {declare} {source.path or source.url}']
     if code == 'imagepipe.source.refused':
         return [
-            f'\nOnly public addresses and the ports 80 and 443 are fetched from. For others write into {home.local}',
+            '\nOnly public addresses and the ports 80 and 443 are fetched from. For others write',
+            f'into {home.local}',
             '  [import_filtering_opts]',
             '  allowed_hosts = NAME_OR_ADDRESS',
             '  allowed_ports = 80, 443, PORT',
-            f'and start the service again: {service.command(home, "stop")}',
+            'and start the service again:',
+            f'  {service.command(home, "stop")} && {service.command(home, "start")}',
         ]
     return []
 

@@ -5,7 +5,7 @@ import dataclasses
 import os
 import shutil
 import signal
-import subprocess  # noqa: S404  the service is these processes
+import subprocess
 import sys
 import threading
 import time
@@ -87,7 +87,7 @@ class Processes:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 process.wait(max(0.0, until - time.monotonic()))
             with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)      # whatever is left of it and its workers
+                os.killpg(process.pid, signal.SIGKILL)  # whatever is left of it and its workers
             process.wait()
 
 

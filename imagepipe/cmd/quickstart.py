@@ -13,7 +13,7 @@ from imagepipe.cmd.image_source import ImageSource
 
 ENDS = ('succeeded', 'failed', 'cancelled')
 _INTERRUPTED = 130
-_LOOK = 0.1
+_LOOK = 0.15
 _DRAW = 0.05
 
 
@@ -26,7 +26,7 @@ def run(
     """
     source = image_source.choose(home, given, name=name, disk_format=disk_format)
     client = _service(home, host, port)
-    _say(f'Image   {source.about}')
+    _say(f'\nThe image: {source.about}\n')
     try:
         image_id = client.create(
             {'name': source.name, 'disk_format': source.disk_format, 'container_format': 'bare'}
@@ -56,8 +56,8 @@ def _service(home: Home, host: str, port: int | None) -> Client:
         raise errors.ConfigurationInvalid(
             reason='the quickstart has no token to show; it needs [api] auth_strategy = none.'
         )
-    how = 'has run already' if before else 'runs now'
-    _say(f'imagepipe {how} at {running.url}, in the background. {service.NO_KEYSTONE}')
+    _say(f'imagepipe runs {"already" if before else "now"} at {running.url}, in the background.')
+    _say(service.NO_KEYSTONE)
     return Client(running.url)
 
 
@@ -126,9 +126,7 @@ def _upload(client: Client, source: ImageSource, image_id: str, display: Display
     return row
 
 
-def _watch(
-    client: Client, import_id: str, display: Display, uploaded: list[Row]
-) -> Mapping[str, object]:
+def _watch(client: Client, import_id: str, display: Display, uploaded: list[Row]) -> Mapping[str, object]:
     """Show the import until it has ended."""
     pause = threading.Event()
     try:

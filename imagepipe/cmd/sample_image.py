@@ -6,7 +6,7 @@ Made by mkfs.ext4 and qemu-img without being root: nothing is mounted here.
 import os
 import shutil
 import struct
-import subprocess  # noqa: S404  mkfs and qemu-img make the disk
+import subprocess
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -48,7 +48,7 @@ def make(path: Path) -> None:
         tree = here / 'tree'
         tree.mkdir()
         (tree / 'README.txt').write_text(_README)
-        (tree / 'filling.bin').write_bytes(os.urandom(_FILLING))    # or there would be nothing to watch
+        (tree / 'filling.bin').write_bytes(os.urandom(_FILLING))  # or there would be nothing to watch
         build(here / 'partition', tree)
         _assemble(here / 'disk', here / 'partition')
         _call(qemu_img, 'convert', '-f', 'raw', '-O', 'qcow2', here / 'disk', here / 'disk.qcow2')

@@ -190,5 +190,3 @@ def _bound(host: str, port: int) -> socket.socket:
         probe.close()
         raise
     return probe
-
-

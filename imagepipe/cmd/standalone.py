@@ -31,8 +31,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         running = home.running()
         where = f' at {running.url}' if running and running.url else ''
         return _fail(f'A service runs{where} already from {home.path}.')
-    except (errors.ImagepipeError, service.ServiceError, SilenceError, MissingToolError,
-            UnusableImageError) as error:
+    except (
+        errors.ImagepipeError,
+        service.ServiceError,
+        SilenceError,
+        MissingToolError,
+        UnusableImageError,
+    ) as error:
         return _fail(str(error))
     except RefusalError as error:
         return _fail(f'{error} ({error.code}, request {error.request_id})')
@@ -120,7 +125,9 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _command(
-    commands: 'argparse._SubParsersAction[argparse.ArgumentParser]', name: str, does: Callable[..., int],
+    commands: 'argparse._SubParsersAction[argparse.ArgumentParser]',
+    name: str,
+    does: Callable[..., int],
     about: str,
 ) -> argparse.ArgumentParser:
     parser = commands.add_parser(name, help=about, description=about.capitalize() + '.')
@@ -138,7 +145,9 @@ def _common(parser: argparse.ArgumentParser) -> None:
         help=f'default: {service.PORT}; 0 takes any free one',
     )  # fmt: skip
     parser.add_argument(
-        '--host', metavar='ADDRESS', default=unset,
+        '--host',
+        metavar='ADDRESS',
+        default=unset,
         help=f'default: {service.HOST}; others only with [api] auth_strategy = keystone in local.conf',
     )
 
@@ -150,7 +159,8 @@ def _image_arguments(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     parser.add_argument('--name', help='the name of the image; default: that of the file')
     parser.add_argument(
-        '--disk-format', metavar='FORMAT',
+        '--disk-format',
+        metavar='FORMAT',
         help='what the image is declared as; default: what the file is, for a URL what its name says',
     )
 

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
+from oslo_db import exception as db_exc
 
 from imagepipe import errors
 from imagepipe.db import migrate
@@ -27,14 +28,14 @@ _BOOKS = sa.table('logbooks', sa.column('uuid'))
 def sync(url: str) -> tuple[str | None, str]:
     """Bring the database to this release; its revision before and after. Raises DatabaseUnusable."""
     before = version(url)
-    with _explained():
+    with explained():
         migrate.sync(url)
     return before, migrate.head()
 
 
 def version(url: str) -> str | None:
     """The database's revision, None when it has none. Raises DatabaseUnusable."""
-    with _explained():
+    with explained():
         return migrate.version(url)
 
 
@@ -81,17 +82,22 @@ def _remove(tx: 'Transaction', column: sa.ColumnElement, values: Sequence[object
 
 
 @contextlib.contextmanager
-def _explained() -> Iterator[None]:
+def explained() -> Iterator[None]:
+    """The driver's errors inside come out as DatabaseUnusable, an unusable URL as ConfigurationInvalid."""
     try:
         yield
     except sa.exc.DBAPIError as error:
         raise errors.DatabaseUnusable(reason=_first_line(error.orig)) from error
+    except db_exc.DBError as error:
+        raise errors.DatabaseUnusable(reason=_first_line(error.inner_exception or error)) from error
+    except errors.DatabaseUnavailable as error:
+        raise errors.DatabaseUnusable(reason=_first_line(error.__cause__ or error)) from error
     except (sa.exc.ArgumentError, ModuleNotFoundError) as error:
         raise errors.ConfigurationInvalid(reason=f'[database] connection: {_first_line(error)}') from error
 
 
 def _first_line(error: object) -> str:
     """The driver's sentence; PyMySQL's errors are a number and a sentence."""
-    told = getattr(error, 'args', ())
+    told = getattr(getattr(error, 'orig', None) or error, 'args', ())
     words = told[-1] if told and isinstance(told[-1], str) else str(error)
     return (words.strip().splitlines() or [type(error).__name__])[0]
