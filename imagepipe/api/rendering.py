@@ -48,7 +48,7 @@ def error(request: Request, failure: errors.ImagepipeError) -> webob.Response:
 
     The JSON has exactly one top-level object, which glanceclient, the SDK and keystoneauth all read.
     """
-    form = _form(request.environ.get('HTTP_ACCEPT', ''))
+    form = _form(request.environ.get('HTTP_ACCEPT'))
     reason = REASONS.get(failure.status, 'Unknown')
     charset = None if form == _JSON else 'UTF-8'
     response = webob.Response(status=f'{failure.status} {reason}', content_type=form, charset=charset)
@@ -57,7 +57,12 @@ def error(request: Request, failure: errors.ImagepipeError) -> webob.Response:
     return response
 
 
-def _form(accept: str) -> str:
+def _form(accept: str | None) -> str:
+    if accept is None:
+        return _PLAIN
+    if not accept.strip():
+        # The SDK's uploads and patches: it reads JSON, of plain text it shows nothing.
+        return _JSON
     accepted = acceptparse.create_accept_header(accept)
     offers = dict(accepted.acceptable_offers([_HTML, _JSON]))
     if not offers:

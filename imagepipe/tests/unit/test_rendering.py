@@ -43,7 +43,7 @@ class FormTest(testscenarios.WithScenarios, testtools.TestCase):
             ('application/json;q=0', 'text/plain'),
             ('text/plain', 'text/plain'),
             ('image/png', 'text/plain'),
-            ('', 'text/plain'),
+            ('', 'application/json'),
             (None, 'text/plain'),
         )
     ]
@@ -79,20 +79,20 @@ class BodyTest(testtools.TestCase):
         self.assertEqual('text/html; charset=UTF-8', response.headers['Content-Type'])
 
     def test_plain_text(self):
-        self.assertEqual(f'400 Bad Request\n\n{SENTENCE}\n', render('').text)
+        self.assertEqual(f'400 Bad Request\n\n{SENTENCE}\n', render('text/plain').text)
 
     def test_an_error_brings_its_headers(self):
         failure = errors.UnsupportedPatch(content_type='a', expected='b')
         self.assertIn('v2.1-json-patch', render('*/*', failure).headers['Accept-Patch'])
 
     def test_reasons_are_those_clients_know(self):
-        self.assertEqual('413 Request Entity Too Large', render('', errors.SizeCapExceeded(limit=1)).status)
+        self.assertEqual('413 Request Entity Too Large', render(None, errors.SizeCapExceeded(limit=1)).status)
         self.assertEqual(
             '416 Request Range Not Satisfiable',
-            render('', errors.RangeNotSatisfiable(range='x', size=1)).status,
+            render(None, errors.RangeNotSatisfiable(range='x', size=1)).status,
         )
         self.assertEqual(
-            '431 Request Header Fields Too Large', render('', errors.RequestIdTooLong(limit=1)).status
+            '431 Request Header Fields Too Large', render(None, errors.RequestIdTooLong(limit=1)).status
         )
 
 
@@ -113,7 +113,7 @@ class _Answer:
 class ClientsTest(testtools.TestCase):
     def test_glanceclient_reads_every_form(self):
         failure = errors.ImageNotFound(image_id='i')
-        for accept in ('*/*', 'application/json', ''):
+        for accept in ('*/*', 'application/json', None):
             response = render(accept, failure)
             error = glance_errors.from_response(_Answer(response), response.body)
             self.assertIsInstance(error, glance_errors.HTTPNotFound)
@@ -121,7 +121,7 @@ class ClientsTest(testtools.TestCase):
             self.assertNotIn('<', str(error))
 
     def test_the_sdk_reads_json_and_html(self):
-        for accept in ('*/*', 'application/json'):
+        for accept in ('*/*', 'application/json', ''):
             answer = _Answer(render(accept, errors.ImageNotFound(image_id='i')))
             error = self.assertRaises(sdk_errors.NotFoundException, sdk_errors.raise_from_response, answer)
             self.assertIn('Image i could not be found.', error.details)
