@@ -1,0 +1,179 @@
+"""Interruptions are counted per step; what cannot be run is given up or left alone, and hinders nobody."""
+
+import json
+import signal
+
+import sqlalchemy as sa
+import testtools
+from oslo_utils import uuidutils
+
+from imagepipe.db import schema
+from imagepipe.domain import steps
+from imagepipe.domain.import_ import FLOW_VERSION, ImportState, Method, Step
+from imagepipe.tests.fixtures.http_server import Fault
+from imagepipe.tests.fixtures.stories import SUCCESS, Ending, Story, check_aftermath
+from imagepipe.tests.fixtures.workers import wait_until
+
+EXHAUSTED = Ending(state=ImportState.FAILED, error_code='imagepipe.import.attempts_exhausted')
+REFUSED = Ending(state=ImportState.FAILED, error_code='imagepipe.store.permanent')
+UNREADABLE = Ending(state=ImportState.FAILED, error_code='imagepipe.import.unreadable')
+
+
+class AttemptsTestCase(testtools.TestCase):
+    kind = 'sqlite'
+
+    def story(self, **options: object) -> Story:
+        return self.useFixture(Story(self, kind=self.kind, **options))
+
+    def interrupt(self, story: Story, point: str, times: int) -> None:
+        """So many workers die at the same point, one after the other."""
+        for _ in range(times):
+            story.workers.start(point=point).wait_killed()
+            story.expire()
+
+    def step(self, story: Story, name: str) -> Step:
+        found = story.db.read(lambda tx: tx.steps.of_imports([story.import_id]))[story.import_id]
+        return next(each for each in found if each.name == name)
+
+    def end(self, story: Story, ending: Ending) -> None:
+        story.workers.start()
+        story.wait_end()
+        check_aftermath(story, ending)
+
+    def test_too_many_interruptions_of_one_step_revert_the_import(self) -> None:
+        for point in ('stage:execute.inside', 'convert:raw:execute.inside', 'store:fast:execute.inside'):
+            story = self.story()
+            self.interrupt(story, point, 3)
+            self.end(story, EXHAUSTED)
+            self.assertEqual(point.rsplit(':', 1)[0], story.record.error_step)
+            self.assertIn('3 times', story.record.error_message)
+
+    def test_one_less_does_not(self) -> None:
+        story = self.story(method=Method.WEB_DOWNLOAD)
+        self.interrupt(story, 'stage:execute.inside', 2)
+        self.end(story, SUCCESS)
+
+    def test_a_completed_step_starts_again_at_none(self) -> None:
+        story = self.story()
+        self.interrupt(story, 'verify:raw:execute.inside', 2)
+        self.interrupt(story, 'store:fast:execute.inside', 1)
+        self.assertEqual(0, self.step(story, steps.verify('raw')).crashes)
+        self.interrupt(story, 'store:fast:execute.inside', 1)
+        self.end(story, SUCCESS)
+
+    def test_an_interrupted_revert_keeps_its_cause(self) -> None:
+        story = self.story(refusing=('cheap',))
+        self.interrupt(story, 'stage:revert.inside', 4)
+        self.end(story, REFUSED)
+
+    def test_a_graceful_stop_never_counts(self) -> None:
+        story = self.story(
+            method=Method.WEB_DOWNLOAD, fault=Fault(stall_after=1000), overrides={'conductor.grace': 0},
+        )
+        for _ in range(5):
+            worker = story.workers.start()
+            wait_until(story.source.stalled.is_set, 'the download is in its middle')
+            story.source.stalled.clear()
+            self.assertEqual(0, worker.stop())
+            self.assertIsNone(story.record.claim_owner)
+        step = self.step(story, steps.STAGE)
+        self.assertEqual((0, 5), (step.crashes, step.attempt))
+        story.source.release.set()
+        self.end(story, SUCCESS)
+
+    def test_a_graceful_stop_ends_between_two_steps(self) -> None:
+        # Stopped inside a step, told to end while it stands, continued: the step ends, no other begins.
+        story = self.story()
+        worker = story.workers.start(point='stage:execute.inside', stop=True)
+        worker.wait_stopped()
+        worker.signal(signal.SIGTERM)
+        worker.go_on()
+        self.assertEqual(0, worker.wait())
+        self.assertIsNone(story.record.claim_owner)
+        self.assertEqual({0}, {self.step(story, name).crashes for name in story.steps()})
+        self.end(story, SUCCESS)
+
+
+class AttemptsPostgreSQLTestCase(AttemptsTestCase):
+    kind = 'postgresql'
+
+
+class UnrunnableTestCase(testtools.TestCase):
+    """Records that this release cannot run."""
+
+    def story(self, **options: object) -> Story:
+        return self.useFixture(Story(self, **options))
+
+    def rewrite(self, story: Story, import_id: str, **columns: object) -> None:
+        story.db.run(lambda tx: tx.connection.execute(
+            sa.update(schema.imports).where(schema.imports.c.id == import_id).values(**columns)
+        ))
+
+    def test_a_garbled_plan_is_given_up_once_and_leaves_nothing(self) -> None:
+        for plan in ('{garbled', '[]', '{"targets": 3}', '{}', json.dumps({'targets': [], 'digests': []})):
+            story = self.story()
+            self.rewrite(story, story.import_id, plan=plan)
+            worker = story.workers.start()
+            story.wait_end()
+            self.assertEqual(0, worker.stop())
+            check_aftermath(story, UNREADABLE)
+            self.assertEqual(1, story.record.epoch)
+
+    def test_a_garbled_plan_halfway_leaves_nothing_either(self) -> None:
+        for point in ('convert:raw:execute.inside', 'store:cheap:execute.inside', 'store:fast:execute.after'):
+            story = self.story()
+            story.workers.start(point=point).wait_killed()
+            self.rewrite(story, story.import_id, plan='{garbled')
+            story.expire()
+            story.workers.start()
+            story.wait_end()
+            check_aftermath(story, Ending(
+                state=ImportState.FAILED, error_code='imagepipe.import.unreadable', flow_ended=False,
+            ))
+
+    def test_a_committed_import_with_a_garbled_plan_stays_committed(self) -> None:
+        story = self.story()
+        story.workers.start(point='activate:execute.after').wait_killed()
+        self.rewrite(story, story.import_id, plan='{garbled')
+        story.expire()
+        story.workers.start()
+        self.assertEqual(ImportState.SUCCEEDED, story.wait_end().state)
+
+    def test_an_unreadable_import_does_not_block_others(self) -> None:
+        story = self.story()
+        _, other = story.begin()
+        self.rewrite(story, story.import_id, plan='{garbled')
+        story.workers.start()
+        self.assertEqual(ImportState.FAILED, story.wait_end().state)
+        wait_until(lambda: story.db.read(
+            lambda tx: tx.imports.get(other).state is ImportState.SUCCEEDED
+        ), 'the other import ends')
+
+    def test_imports_of_a_newer_flow_are_left_alone_and_block_nobody(self) -> None:
+        story = self.story()
+        newer = [self._newer(story) for _ in range(60)]      # more than one look at the board fetches
+        _, import_id = story.begin()
+        story.import_id, first = import_id, story.import_id
+        self.rewrite(story, first, flow_version=FLOW_VERSION + 1)
+        story.workers.start()
+        self.assertEqual(ImportState.SUCCEEDED, story.wait_end().state)
+        for left in (first, *newer):
+            record = story.db.read(lambda tx, left=left: tx.imports.get(left))
+            self.assertEqual((ImportState.ACCEPTED, 0), (record.state, record.epoch))
+
+    def _newer(self, story: Story) -> str:
+        """An import that a newer release has accepted, before ours."""
+        new_id = uuidutils.generate_uuid()
+
+        def change(tx: object) -> None:
+            row = dict(tx.connection.execute(
+                sa.select(schema.imports).where(schema.imports.c.id == story.import_id)
+            ).mappings().one())
+            tx.connection.execute(sa.insert(schema.imports).values(row | {
+                'id': new_id, 'image_id': new_id, 'live_image_id': new_id, 'flow_version': FLOW_VERSION + 1,
+            }))
+
+        story.db.run(change)
+        return new_id
+
+

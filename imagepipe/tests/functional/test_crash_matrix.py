@@ -1,0 +1,271 @@
+"""Workers killed at every moment of every atom: the import ends as if nothing had happened.
+
+The kill points come from the compiled flows themselves, so a new atom has its points, or the
+first test here fails. Each class is a column of the matrix; the tests of a class are its kill
+points, each of them one import in a cloud of its own:
+
+    a worker runs the import and is killed at the point (SIGKILL, at that very line),
+    its claim runs out, another worker takes the import over and ends it,
+    and stories.check_aftermath() looks at everything there is.
+
+By default each atom and moment is killed once for each method on SQLite, and inside and after
+each atom on PostgreSQL. IMAGEPIPE_FULL_MATRIX=1 runs the whole product.
+"""
+
+import dataclasses
+import os
+from collections.abc import Iterable
+
+import testscenarios
+import testtools
+from taskflow import atom, retry
+from taskflow.engines.action_engine import compiler
+
+from imagepipe.domain import steps
+from imagepipe.domain.import_ import ImportState, Method, Plan, Target
+from imagepipe.flows import import_v1
+from imagepipe.tests.fixtures import crashing
+from imagepipe.tests.fixtures.http_server import Fault
+from imagepipe.tests.fixtures.stories import SUCCESS, Ending, Story, check_aftermath
+
+FULL = os.environ.get('IMAGEPIPE_FULL_MATRIX') == '1'
+STORES = ('fast', 'cheap')
+
+#: Nothing of these is reverted: when they run, the import is committed.
+AFTER_THE_COMMIT = frozenset({steps.NOTIFY, steps.DISCARD})
+
+REFUSED = Ending(state=ImportState.FAILED, error_code='imagepipe.store.permanent')
+ALL_REFUSED = Ending(state=ImportState.FAILED, error_code='imagepipe.import.all_stores_failed')
+NO_SOURCE = Ending(state=ImportState.FAILED, error_code='imagepipe.source.unavailable')
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+
+
+class Column:
+    """What the imports of a class have in common."""
+
+    method: Method
+    stores: tuple[str, ...]
+    must_succeed: bool
+    kind: str = 'sqlite'
+    #: Which moments are killed when the matrix is not run in full; None: all.
+    moments: tuple[str, ...] | None = None
+
+    def plan(self) -> Plan:
+        """A plan like those of the column's imports, as far as the flow's shape goes."""
+        formats = ['qcow2'] * (len(self.stores) - 1) + ['raw']
+        targets = tuple(
+            Target(store=store, disk_format=disk_format, representation_id=disk_format, location_id=store)
+            for store, disk_format in zip(self.stores, formats, strict=True)
+        )
+        return Plan(
+            disk_format='qcow2', container_format='bare', targets=targets, must_succeed=self.must_succeed,
+            digests=('md5', 'sha512'), os_hash_algo='sha512', decompress=True,
+        )
+
+    def atoms(self) -> list[atom.Atom]:
+        """Every atom of the execution graph."""
+        flow = import_v1.import_flow(self.plan(), self.method)
+        graph = compiler.PatternCompiler(flow).compile().execution_graph
+        return [node for node in graph if isinstance(node, atom.Atom)]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+
+
+class Kill:
+    """One run: the point, what is wrong besides, and the end that the import must have."""
+
+    point: crashing.Point
+    ending: Ending = SUCCESS
+    refusing: tuple[str, ...] = ()
+    flaky: tuple[str, ...] = ()
+    fault: Fault | None = None
+
+
+def kill(column: Column, node: atom.Atom, moment: str) -> Kill | None:
+    """The run that kills at a moment of an atom; None where an import of this column has no such moment."""
+    point = crashing.Point(node.name, moment)
+    phase, when = moment.split('.')
+    if phase == crashing.EXECUTE and when != 'failed':
+        return Kill(point=point)
+    if phase == crashing.REVERT and node.name not in AFTER_THE_COMMIT:
+        return _reverted(column, point)
+    if phase == crashing.FAILURE or when == 'failed':
+        return _failed(column, node, point)
+    return None
+
+
+def _reverted(column: Column, point: crashing.Point) -> Kill | None:
+    if column.must_succeed:
+        refused = Kill(point=point, ending=REFUSED, refusing=column.stores[-1:])
+        return refused if point.atom != steps.ACTIVATE else None
+    return Kill(point=point, ending=ALL_REFUSED, refusing=column.stores)
+
+
+def _failed(column: Column, node: atom.Atom, point: crashing.Point) -> Kill | None:
+    """The atom itself fails, or decides over the failure of what it stands around."""
+    around = point.atom.removeprefix('retry:')
+    store = around.removeprefix('store:')
+    if store in column.stores and column.must_succeed:
+        return Kill(point=point, ending=REFUSED, refusing=(store,))
+    if store in column.stores:
+        return Kill(point=point, flaky=(store,))
+    if around == steps.STAGE and column.method is Method.WEB_DOWNLOAD:
+        return Kill(point=point, ending=NO_SOURCE, fault=Fault(status=503))
+    if isinstance(node, retry.Retry) or (point.atom == steps.ACTIVATE and not column.must_succeed):
+        return _reverted(column, point)
+    return None
+
+
+def kills(column: Column) -> list[Kill]:
+    """Every run of a column."""
+    found = (kill(column, node, moment) for node in column.atoms() for moment in crashing.moments(node))
+    return [run for run in found if run is not None]
+
+
+def scenarios(column: Column) -> list[tuple[str, dict[str, object]]]:
+    """The column's runs, each with the name of its point."""
+    wanted = None if FULL else column.moments
+    return [
+        (str(run.point), {'column': column, 'kill': run})
+        for run in kills(column) if wanted is None or run.point.moment in wanted
+    ]
+
+
+DIRECT, WEB = Method.GLANCE_DIRECT, Method.WEB_DOWNLOAD
+INSIDE = ('execute.inside', 'revert.inside')
+INSIDE_AND_AFTER = (*INSIDE, 'execute.after', 'revert.after', 'failure.after')
+
+DIRECT_MUST = Column(method=DIRECT, stores=STORES, must_succeed=True)
+WEB_MAY = Column(method=WEB, stores=STORES, must_succeed=False)
+DIRECT_MAY = Column(method=DIRECT, stores=STORES, must_succeed=False, moments=('execute.inside',))
+WEB_MUST = Column(method=WEB, stores=STORES, must_succeed=True, moments=INSIDE)
+ONE_DIRECT_MUST = Column(method=DIRECT, stores=STORES[:1], must_succeed=True, moments=('execute.after',))
+ONE_DIRECT_MAY = Column(method=DIRECT, stores=STORES[:1], must_succeed=False, moments=('revert.inside',))
+ONE_WEB_MUST = Column(method=WEB, stores=STORES[:1], must_succeed=True, moments=('revert.after',))
+ONE_WEB_MAY = Column(method=WEB, stores=STORES[:1], must_succeed=False, moments=('execute.inside',))
+COLUMNS = (
+    DIRECT_MUST, WEB_MAY, DIRECT_MAY, WEB_MUST, ONE_DIRECT_MUST, ONE_DIRECT_MAY, ONE_WEB_MUST, ONE_WEB_MAY,
+)
+
+
+def on_postgresql(column: Column, *moments: str) -> Column:
+    """The same column on PostgreSQL."""
+    return dataclasses.replace(column, kind='postgresql', moments=moments)
+
+
+class EveryAtomHasPointsTestCase(testtools.TestCase):
+    """The matrix covers what the flows have."""
+
+    def test_each_atom_of_each_method_is_killed_when_it_runs_and_when_it_is_reverted(self) -> None:
+        for method in Method:
+            columns = [column for column in COLUMNS if column.method is method and column.moments is None]
+            self.assertEqual(1, len(columns))
+            self._check(method, [column for column in COLUMNS if column.method is method])
+
+    def _check(self, method: Method, columns: Iterable[Column]) -> None:
+        points = {run.point for column in columns for run in kills(column)}
+        for node in next(iter(columns)).atoms():
+            wanted = {crashing.Point(node.name, moment) for moment in crashing.moments(node)}
+            missing = {str(point) for point in wanted - points if not self._never(node, point)}
+            self.assertEqual(set(), missing, f'no kill point in {method}')
+
+    def _never(self, node: atom.Atom, point: crashing.Point) -> bool:
+        """Moments that no import has: reverts after the commit, failures of steps that nothing makes fail."""
+        if point.atom in AFTER_THE_COMMIT and point.moment.startswith('revert.'):
+            return True
+        fails = node.name.startswith('store:') or node.name in (steps.STAGE, steps.ACTIVATE)
+        return (point.moment == 'execute.failed' and not fails) or (
+            point == crashing.Point(steps.STAGE, 'execute.failed')
+            and isinstance(node, crashing.stage.TakeStaged)
+        )
+
+    def test_a_step_that_does_not_say_what_is_inside_of_it_is_noticed(self) -> None:
+        class Unknown(crashing.Step):
+            pass
+
+        self.assertRaises(KeyError, crashing.moments, Unknown('unknown'))
+
+
+class Crash(testscenarios.WithScenarios):
+    """One kill point of one column."""
+
+    column: Column
+    kill: Kill
+
+    def test_killed(self) -> None:
+        story = self.useFixture(Story(
+            self, kind=self.column.kind, method=self.column.method, stores=self.column.stores,
+            must_succeed=self.column.must_succeed, fault=self.kill.fault,
+            refusing=self.kill.refusing, flaky=self.kill.flaky,
+        ))
+        self.assertEqual(steps.names(self.column.plan()), tuple(story.steps()))
+        story.workers.start(point=str(self.kill.point)).wait_killed()
+        story.expire()
+        taker = story.workers.start()
+        story.wait_end()
+        taker.kill()
+        check_aftermath(story, self.kill.ending)
+
+
+class DirectMustTestCase(Crash, testtools.TestCase):
+    scenarios = scenarios(DIRECT_MUST)
+
+
+class DirectMayTestCase(Crash, testtools.TestCase):
+    scenarios = scenarios(DIRECT_MAY)
+
+
+class WebMustTestCase(Crash, testtools.TestCase):
+    scenarios = scenarios(WEB_MUST)
+
+
+class WebMayTestCase(Crash, testtools.TestCase):
+    scenarios = scenarios(WEB_MAY)
+
+
+class OneDirectMustTestCase(Crash, testtools.TestCase):
+    scenarios = scenarios(ONE_DIRECT_MUST)
+
+
+class OneDirectMayTestCase(Crash, testtools.TestCase):
+    scenarios = scenarios(ONE_DIRECT_MAY)
+
+
+class OneWebMustTestCase(Crash, testtools.TestCase):
+    scenarios = scenarios(ONE_WEB_MUST)
+
+
+class OneWebMayTestCase(Crash, testtools.TestCase):
+    scenarios = scenarios(ONE_WEB_MAY)
+
+
+class DirectMustPostgreSQLTestCase(Crash, testtools.TestCase):
+    scenarios = scenarios(on_postgresql(DIRECT_MUST, *INSIDE_AND_AFTER))
+
+
+class WebMayPostgreSQLTestCase(Crash, testtools.TestCase):
+    scenarios = scenarios(on_postgresql(WEB_MAY, *INSIDE_AND_AFTER))
+
+
+if FULL:
+
+    class DirectMayPostgreSQLTestCase(Crash, testtools.TestCase):
+        scenarios = scenarios(on_postgresql(DIRECT_MAY))
+
+    class WebMustPostgreSQLTestCase(Crash, testtools.TestCase):
+        scenarios = scenarios(on_postgresql(WEB_MUST))
+
+    class OneDirectMustPostgreSQLTestCase(Crash, testtools.TestCase):
+        scenarios = scenarios(on_postgresql(ONE_DIRECT_MUST))
+
+    class OneDirectMayPostgreSQLTestCase(Crash, testtools.TestCase):
+        scenarios = scenarios(on_postgresql(ONE_DIRECT_MAY))
+
+    class OneWebMustPostgreSQLTestCase(Crash, testtools.TestCase):
+        scenarios = scenarios(on_postgresql(ONE_WEB_MUST))
+
+    class OneWebMayPostgreSQLTestCase(Crash, testtools.TestCase):
+        scenarios = scenarios(on_postgresql(ONE_WEB_MAY))
