@@ -199,14 +199,16 @@ class CommandLines(QemuImgCase):
         self.assertEqual('vpc', qemu.QEMU_NAMES['vhd'])
         self.assertEqual(qemu.CONVERTIBLE, set(qemu.CREATION))
 
-    def test_nothing_else_of_the_product_names_the_program(self):
+    def test_nothing_else_of_the_product_runs_the_program(self):
+        """The sample of the quickstart is made of bytes that its maker wrote itself: no user's data."""
         package = pathlib.Path(qemu.__file__).parents[1]
-        calls = [
-            path.relative_to(package).as_posix()
-            for path in package.rglob('*.py')
-            if 'tests' not in path.parts and 'subprocess' in path.read_text() and 'qemu' in path.read_text()
-        ]
-        self.assertEqual([], [path for path in calls if not path.startswith('formats/')])
+        sources = {path.relative_to(package).as_posix(): path.read_text() for path in package.rglob('*.py')}
+        runs = {
+            name
+            for name, text in sources.items()
+            if not name.startswith(('tests/', 'formats/')) and 'import subprocess' in text and 'qemu' in text
+        }
+        self.assertEqual(set(), runs - {'cmd/sample_image.py'})
 
 
 class Sandboxes(QemuImgCase):
