@@ -148,6 +148,7 @@ def _receive(
         received, disk_format=image.disk_format, container_format=image.container_format
     )
     if staged(transfer):
+        keeper.renew()  # a sweeper that took this for dead has removed the file
         url = services.intake.hand_over(transfer.object_name, transfer.store, keeper.moving)
         received = dataclasses.replace(received, url=url)
     services.db.run(lambda tx: _activate(services, tx, keeper.transfer, image, received, virtual_size))
