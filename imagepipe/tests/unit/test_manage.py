@@ -1,0 +1,243 @@
+"""imagepipe-manage as an operator calls it, on each database."""
+
+import contextlib
+import datetime
+import io
+import json
+import pathlib
+
+import fixtures
+import sqlalchemy as sa
+import testscenarios
+import testtools
+from taskflow.persistence import models
+
+from imagepipe.cmd import manage
+from imagepipe.db import engines, migrate, schema
+from imagepipe.domain.event import Event
+from imagepipe.domain.image import Status
+from imagepipe.domain.import_ import ImportState
+from imagepipe.jobs.persistence import Persistence
+from imagepipe.tests.fixtures.databases import DATABASES, use_database
+from imagepipe.tests.fixtures.services import write_config
+from imagepipe.tests.fixtures.stories import Story
+
+TASKFLOW = ('logbooks', 'flowdetails', 'atomdetails')
+
+
+def called(config, *words):
+    """Exit status, what was printed, and what was said of errors."""
+    out, err = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        try:
+            status = manage.main(['--config-file', str(config), *words])
+        except SystemExit as end:
+            status = end.code
+    return status, out.getvalue(), err.getvalue()
+
+
+class DatabaseTest(testscenarios.WithScenarios, testtools.TestCase):
+    scenarios = DATABASES
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.config = pathlib.Path(self.useFixture(fixtures.TempDir()).path, 'imagepipe.conf')
+        url = use_database(self, create_schema=False).url
+        write_config(str(self.config), {'database.connection': url})
+
+    def test_sync_and_version(self) -> None:
+        status, out, err = called(self.config, 'db', 'version')
+        self.assertEqual((1, ''), (status, out))
+        self.assertEqual(
+            f'imagepipe-manage: The database is at revision none, this release needs {migrate.head()}: '
+            'run imagepipe-manage db sync. (imagepipe.database.not_synced)\n', err,
+        )  # fmt: skip
+        self.assertEqual(
+            (0, f'The database is at revision {migrate.head()} now; it was at none.\n', ''),
+            called(self.config, 'db', 'sync'),
+        )
+        self.assertEqual((0, f'{migrate.head()}\n', ''), called(self.config, 'db', 'version'))
+        self.assertEqual(
+            (0, f'The database was at revision {migrate.head()} already.\n', ''),
+            called(self.config, 'db', 'sync'),
+        )
+
+    def test_imports_of_a_database_that_was_never_synced(self) -> None:
+        status, out, err = called(self.config, 'imports', 'list')
+        self.assertEqual((1, ''), (status, out))
+        self.assertIn('imagepipe-manage db sync. (imagepipe.database.not_synced)', err)
+
+
+class BadDatabaseTest(testtools.TestCase):
+    def said(self, url, *words):
+        config = pathlib.Path(self.useFixture(fixtures.TempDir()).path, 'imagepipe.conf')
+        write_config(str(config), {'database.connection': url} if url else {})
+        status, out, err = called(config, *words)
+        self.assertEqual((1, '', 1), (status, out, err.count('\n')), err)
+        return err
+
+    def test_each_is_one_sentence_with_its_code(self) -> None:
+        for words in (['db', 'sync'], ['db', 'version'], ['imports', 'list'], ['db', 'purge']):
+            said = self.said('postgresql+psycopg2://nobody:planted@127.0.0.1:1/none', *words)
+            self.assertIn('onnection refused', said)
+            self.assertIn('(imagepipe.database.unusable)', said)
+            self.assertNotIn('planted', said)
+            self.assertIn('[database] connection', self.said('no url', *words))
+            self.assertIn('[database] connection is not set', self.said(None, *words))
+            self.assertIn('unable to open', self.said('sqlite:////nowhere/at/all.db', *words))
+
+
+class ImportsTest(testscenarios.WithScenarios, testtools.TestCase):
+    scenarios = DATABASES
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.story = self.useFixture(Story(self, kind=self.database_kind))
+
+    def manage(self, *words):
+        return called(self.story.cloud.config_file(), *words)
+
+    def json(self, *words):
+        status, out, err = self.manage(*words, '--format', 'json')
+        self.assertEqual((0, ''), (status, err))
+        return json.loads(out)
+
+    def test_an_import_is_seen_and_cancelled(self) -> None:
+        import_id = self.story.import_id
+        status, out, err = self.manage('imports', 'list')
+        self.assertEqual((0, ''), (status, err))
+        headers, row = out.splitlines()
+        self.assertEqual(['ID', 'IMAGE', 'METHOD', 'STATE', 'STEP', 'CREATED', 'ERROR'], headers.split())
+        self.assertEqual([import_id, self.story.image_id, 'glance-direct', 'accepted'], row.split()[:4])
+        status, out, err = self.manage('imports', 'show', import_id)
+        self.assertEqual((0, ''), (status, err))
+        for word in (import_id, 'store:fast', 'convert:raw', 'STORE', 'pending'):
+            self.assertIn(word, out)
+
+        status, out, err = self.manage('imports', 'cancel', import_id)
+        self.assertEqual((0, ''), (status, err))
+        self.assertEqual(f'Import {import_id} is reverting; a conductor undoes its steps.\n', out)
+        self.story.workers.start()
+        self.assertEqual(ImportState.CANCELLED, self.story.wait_end().state)
+        status, out, err = self.manage('imports', 'cancel', import_id)
+        self.assertEqual((1, ''), (status, out))
+        self.assertEqual(
+            f'imagepipe-manage: Import {import_id} is cancelled and cannot be cancelled. '
+            '(imagepipe.import.not_cancellable)\n', err,
+        )  # fmt: skip
+        self.assertEqual('cancelled', self.json('imports', 'show', import_id)['state'])
+        self.assertIn('imagepipe.import.cancelled', self.manage('imports', 'list')[1])
+
+    def test_filters_and_pages(self) -> None:
+        _, other = self.story.begin()
+        newest, oldest = self.json('imports', 'list')['imports']
+        self.assertEqual([other, self.story.import_id], [newest['id'], oldest['id']])
+        of_image = self.json('imports', 'list', '--image', self.story.image_id)['imports']
+        self.assertEqual([self.story.import_id], [found['id'] for found in of_image])
+        status, out, _ = self.manage('imports', 'list', '--limit', '1')
+        self.assertIn(f'There may be more: --marker {other}', out)
+        page = self.json('imports', 'list', '--limit', '1', '--marker', other)['imports']
+        self.assertEqual([self.story.import_id], [found['id'] for found in page])
+        self.assertEqual([], self.json('imports', 'list', '--state', 'failed')['imports'])
+        status, out, _ = self.manage('imports', 'list', '--state', 'failed')
+        self.assertEqual((0, 'There are no such imports.\n'), (status, out))
+
+    def test_an_unknown_import(self) -> None:
+        for verb in ('show', 'cancel'):
+            self.assertEqual(
+                (1, '', 'imagepipe-manage: Import nope could not be found. (imagepipe.import.not_found)\n'),
+                self.manage('imports', verb, 'nope'),
+            )
+
+    def test_words_that_mean_nothing(self) -> None:
+        for words in (['imports'], ['imports', 'burn'], ['db', 'purge', '--age_in_days', '-1'],
+                      ['imports', 'list', '--state', 'odd'], ['db', 'purge', '--max_rows', '-2']):  # fmt: skip
+            status, out, err = self.manage(*words)
+            self.assertEqual((2, ''), (status, out), words)
+            self.assertNotIn('Traceback', err)
+
+
+class PurgeTest(testscenarios.WithScenarios, testtools.TestCase):
+    scenarios = DATABASES
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.story = self.useFixture(Story(self, kind=self.database_kind))
+        self.db = self.story.db
+
+    def purge(self, *words):
+        status, out, err = called(self.story.cloud.config_file(), 'db', 'purge', *words)
+        self.assertEqual((0, ''), (status, err))
+        return out
+
+    def end(self, import_id, *, days_ago):
+        """The import has failed, so long ago, and left TaskFlow's rows behind."""
+        record = self.db.read(lambda tx: tx.imports.get(import_id))
+        engine = engines.create(self.story.cloud.database_url, translate=False)
+        self.addCleanup(engine.dispose)
+        book, flow = models.LogBook('import', record.logbook_id), models.FlowDetail('import', record.flow_id)
+        flow.add(models.TaskDetail('stage', f'atom-{record.id}'[:36]))
+        book.add(flow)
+        Persistence(engine).get_connection().save_logbook(book)
+
+        def change(tx):
+            finished = tx.now - datetime.timedelta(days=days_ago)
+            tx.imports.to(import_id, [record.state], ImportState.FAILED, finished_at=finished)
+
+        self.db.run(change)
+
+    def notify(self, *, days_ago):
+        """A notification; it was sent so long ago, or not yet."""
+
+        def change(tx):
+            tx.connection.execute(sa.delete(schema.outbox))
+            for sent in (tx.now - datetime.timedelta(days=days_ago), None):
+                tx.notify(Event.IMAGE_UPDATE, {})
+                newest = tx.connection.execute(sa.select(sa.func.max(schema.outbox.c.id))).scalar()
+                tx.connection.execute(
+                    sa.update(schema.outbox).where(schema.outbox.c.id == newest).values(sent_at=sent)
+                )
+
+        self.db.run(change)
+
+    def count(self, *tables):
+        with self.db.engine.connect() as connection:
+            return [
+                connection.execute(sa.select(sa.func.count()).select_from(sa.table(name))).scalar()
+                for name in tables
+            ]
+
+    def test_what_is_old_and_over_is_forgotten_and_nothing_else(self) -> None:
+        image_id, young = self.story.begin()
+        _, live = self.story.begin()
+        self.end(self.story.import_id, days_ago=31)
+        self.end(young, days_ago=29)
+        self.notify(days_ago=31)
+        self.db.run(lambda tx: tx.connection.execute(
+            sa.insert(schema.tombstones).values(id='gone', owner=None, deleted_at=datetime.datetime(2001, 1, 1))
+        ))
+        out = self.purge()
+        self.assertIn('Forgotten: 1 imports that ended and 1 notifications that were sent before 2', out)
+        left = self.db.read(lambda tx: [tx.imports.get(import_id).id for import_id in (young, live)])
+        self.assertEqual([young, live], left)
+        self.assertEqual([2, 1, 1, 1, 1, 1], self.count('imports', *TASKFLOW, 'outbox', 'tombstones'))
+        self.assertEqual([3], self.count('images'))
+        steps = self.db.read(lambda tx: tx.steps.of_imports([self.story.import_id, young]))
+        self.assertEqual([], steps[self.story.import_id])
+        self.assertNotEqual([], steps[young])
+        self.assertEqual(Status.IMPORTING, self.db.read(lambda tx: tx.images.find(image_id)).status)
+        self.assertIn('Forgotten: 0 imports that ended and 0 notifications', self.purge())
+
+    def test_age_and_number(self) -> None:
+        for days_ago in (3, 2, 1):
+            _, import_id = self.story.begin()
+            self.end(import_id, days_ago=days_ago)
+        out = self.purge('--age_in_days', '0', '--max_rows', '2')
+        self.assertIn('Forgotten: 2 imports', out)
+        self.assertIn('as many as --max_rows allows', out)
+        self.assertEqual([import_id], self.db.read(
+            lambda tx: [found.id for found in tx.imports.of_image(tx.imports.get(import_id).image_id)]
+        ))
+        self.assertIn('Forgotten: 0 imports', self.purge('--age_in_days', '2', '--max_rows', '-1'))
+        self.assertIn('Forgotten: 1 imports', self.purge('--age_in_days', '0', '--max_rows', '-1'))
+        self.assertEqual([1, 0, 0, 0], self.count('imports', *TASKFLOW))
