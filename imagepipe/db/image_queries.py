@@ -68,20 +68,20 @@ def page(context: 'RequestContext', query: ListQuery, after: Image | None, *, di
 
 def _branches(context: 'RequestContext', query: ListQuery) -> Sequence[sa.ColumnElement[bool]]:
     if context.is_admin:
-        return (_for_admin(context.project_id, query.visibility),)
+        return _for_admin(context.project_id, query.visibility)
     if context.project_id is None:
         return (_for_nobody(query.visibility),)
     return _for_project(context.project_id, query)
 
 
-def _for_admin(project: str | None, visibility: str | None) -> sa.ColumnElement[bool]:
-    if visibility is None:
-        return (
-            sa.or_(images.c.visibility != Visibility.COMMUNITY.value, images.c.owner == project)
-            if project
-            else images.c.visibility != Visibility.COMMUNITY.value
-        )
-    return sa.true() if visibility == ALL else images.c.visibility == visibility
+def _for_admin(project: str | None, visibility: str | None) -> Sequence[sa.ColumnElement[bool]]:
+    if visibility is not None:
+        return (sa.true() if visibility == ALL else images.c.visibility == visibility,)
+    branches = [images.c.visibility == item.value for item in Visibility if item is not Visibility.COMMUNITY]
+    if project is not None:
+        community = images.c.visibility == Visibility.COMMUNITY.value
+        branches.append(sa.and_(images.c.owner == project, community))
+    return branches
 
 
 def _for_nobody(visibility: str | None) -> sa.ColumnElement[bool]:
