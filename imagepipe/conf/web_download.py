@@ -85,6 +85,12 @@ OPTS = [
         min=1024,
         help='The most bytes that the headers of an answer may have.',
     ),
+    cfg.ListOpt(
+        'refused_content_types',
+        default=['text/html'],
+        help='Media types of answers that are not taken for an image. An expired link is often answered '
+        'with 200 and a web page, which would pass as a raw image. Empty: any type is taken.',
+    ),
     cfg.StrOpt(
         'ca_file',
         help='A file of certificate authorities in PEM format, used instead of those of the system to '

@@ -85,6 +85,9 @@ class Fetcher:
             return self._follow(start, conditions, headers or {}, watch)
 
         download = Download(ask, watch=watch, limits=self._limits, offset=offset, validator=validator)
+        if _media_type(download.content_type) in self._limits.refused_content_types:
+            download.close()
+            raise errors.SourceUnusable(reason=Reason.WRONG_TYPE)
         if limit is not None and download.total is not None and download.total > limit:
             download.close()
             raise errors.SizeCapExceeded(limit=limit)
@@ -172,3 +175,7 @@ def _refused(start: SourceUrl, url: SourceUrl | None) -> errors.SourceRefused:
         hop = urls.shown(url.text) if url else urls.UNREADABLE
         LOG.info('A redirect from %s to %s was refused', urls.shown(start.text), hop)
     return errors.SourceRefused(host=start.typed_host)
+
+
+def _media_type(content_type: str | None) -> str:
+    return (content_type or '').partition(';')[0].strip().lower()

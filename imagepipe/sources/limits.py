@@ -1,5 +1,6 @@
 """How long, how slowly and how often a source may answer."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 
@@ -19,5 +20,7 @@ class Limits:
     max_reconnect_delay: float = 30
     max_retry_after: float = 120
     max_header_bytes: int = 65536
+    #: Media types that are never an image: an expired link is often answered with 200 and a page.
+    refused_content_types: Collection[str] = ('text/html',)
     #: A bundle of certificate authorities instead of the system's.
     ca_file: str | None = None

@@ -25,4 +25,5 @@ class Reason(enum.StrEnum):
     HEADERS = 'the headers of its answer are too large'
     ENCODED = 'it sent the data with a content encoding that was not asked for'
     PARTIAL = 'it answered with a part of the data only'
+    WRONG_TYPE = 'it sent a document of a type that is no image, such as a web page'
     NO_LOCATION = 'it redirected without saying where to'

@@ -70,10 +70,17 @@ class FetchTest(FetcherTestCase):
         self.assertEqual(DATA, self.fetch(self.server.url('/image')))
         self.assertEqual(['GET'], [request.method for request in self.server.requests])
 
-    def test_html_instead_of_an_image_can_be_told_by_its_type(self):
+    def test_a_web_page_is_no_image(self):
         page = b'<html>Your link has expired.</html>'
         self.server.serve('/image', page, fault=Fault(content_type='text/html; charset=utf-8'))
-        download = self.open(self.server.url('/image'))
+        refused = self.assertRaises(errors.SourceUnusable, self.open, self.server.url('/image'))
+        self.assertIn('web page', str(refused))
+
+    def test_the_operator_may_take_any_type(self):
+        page = b'<html>An image, for all we know.</html>'
+        self.server.serve('/image', page, fault=Fault(content_type='text/html; charset=utf-8'))
+        fetcher = self.fetcher(refused_content_types=())
+        download = self.open(self.server.url('/image'), fetcher=fetcher)
         self.assertEqual(('text/html', page), (download.content_type, download.read()))
 
     def test_bytes_past_the_announced_length_are_not_read(self):
