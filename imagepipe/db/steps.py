@@ -95,6 +95,18 @@ class StepRepository:
         ).first()
         return None if row is None else Step(**(dict(row._mapping) | {'state': StepState(row.state)}))
 
+    def failed(self, import_id: str, error_code: str) -> str | None:
+        """The first step that is recorded as failed with this error."""
+        return self._connection.execute(
+            sa.select(steps.c.name)
+            .where(
+                steps.c.import_id == import_id, steps.c.state == StepState.FAILED.value,
+                steps.c.error_code == error_code,
+            )
+            .order_by(steps.c.position)
+            .limit(1)
+        ).scalar()
+
     def close(self, import_id: str) -> None:
         """The import has ended: what never ran is skipped."""
         self._connection.execute(

@@ -54,7 +54,8 @@ def decide(run: Run, failed: Sequence[failure.Failure]) -> None:
 
     def change(tx: Transaction) -> ImportState:
         if not isinstance(error, errors.ImportCancelled):
-            tx.imports.revert(run.claim.import_id, ImportState.FAILED, error, step=step)
+            failed_in = step or tx.steps.failed(run.claim.import_id, error.code)
+            tx.imports.revert(run.claim.import_id, ImportState.FAILED, error, step=failed_in)
         return tx.imports.get(run.claim.import_id).state
 
     state = run.db.run(change)
@@ -65,10 +66,11 @@ def decide(run: Run, failed: Sequence[failure.Failure]) -> None:
 
 def _remembered(failed: Sequence[failure.Failure]) -> errors.ImagepipeError:
     """The error of a step that failed in another process, as far as TaskFlow kept it."""
+    known = {f'{error.__module__}.{error.__qualname__}': error for error in errors.REGISTRY.values()}
     for found in failed:
-        for error in errors.REGISTRY.values():
-            if error.__module__ + '.' + error.__qualname__ in list(found):
-                return errors.Recorded(code=error.code, message=found.exception_str)
+        for name in found:      # the class itself first, then what it is derived from
+            if name in known:
+                return errors.Recorded(code=known[name].code, message=found.exception_str)
     return errors.ImagepipeError()
 
 
