@@ -136,6 +136,21 @@ class Run:
             self._progress.pop(step, None)
             self._errors.pop(step, None)
 
+    def recording(self, step: str) -> Callable[[], None]:
+        """The step's success is about to be recorded: from now on its results may be the import's.
+
+        Whoever is frozen, or loses the database, before it has an answer does not know whether they
+        are, and removes nothing. Returns what is to be called when the record was refused for certain.
+        """
+        with self._lock:
+            remove = self._discards.pop(step, None)
+
+        def refused() -> None:
+            if remove is not None:
+                self.discards(step, remove)
+
+        return refused
+
     def left(self, step: str) -> None:
         """The step's end was recorded: its results are the import's, whoever runs it."""
         with self._lock:
@@ -184,10 +199,11 @@ class Run:
         """The claim was lost: remove what steps at work wrote under this epoch, and no more.
 
         Of one step, or of all. What a step recorded before belongs to the import's next runner.
+        A step that is still at work does it again at its end: it may write until then.
         """
         with self._lock:
             chosen = [step] if step is not None else list(self._discards)
-            removals = [self._discards.pop(name) for name in chosen if name in self._discards]
+            removals = [self._discards[name] for name in chosen if name in self._discards]
         for remove in removals:
             try:
                 remove()

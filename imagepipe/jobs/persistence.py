@@ -179,7 +179,13 @@ class FencedConnection(impl_sqlalchemy.Connection):
             if atom_detail.name in self._steps and atom_detail.state != before:
                 self._show(tx, atom_detail)
 
-        self._write(update)
+        refused = self._run.recording(atom_detail.name) if atom_detail.state == states.SUCCESS else None
+        try:
+            self._write(update)
+        except LostClaimError:
+            if refused is not None:
+                refused()
+            raise
         self._remember(atom_detail.uuid, values)
         if atom_detail.name in self._steps:
             self._tell_run(atom_detail)
