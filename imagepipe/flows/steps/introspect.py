@@ -24,7 +24,7 @@ class Introspect(Step):
         def record(tx: 'Transaction') -> None:
             tx.imports.record(
                 run.claim.import_id, source_size=staged['size'], source_digests=dict(staged['digests']),
-                detected_format=verdict.format or verdict.compression,
+                detected_format=_detected(verdict),
             )
             rooms.reserve_stores(tx, run, staged['size'])
 
@@ -43,3 +43,10 @@ class Introspect(Step):
                 raise errors.DigestMismatch(
                     algorithm=name, found=staged['digests'][name], expected=expected
                 )
+
+
+def _detected(verdict: object) -> str | None:
+    """The format; packed data has none of its own, and its packing says more than 'raw'."""
+    if verdict.compression is not None and verdict.format in ('raw', None):
+        return verdict.compression
+    return verdict.format
