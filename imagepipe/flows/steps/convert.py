@@ -28,10 +28,15 @@ class Convert(Step):
             staging.path(data['name']), run.plan.disk_format, staging.new(name), self._target,
             workdir=staging.root,
             progress=lambda fraction: run.progress(self.name, int(fraction * data['size']), data['size']),
-            cancelled=run.must_stop,
+            cancelled=lambda: self._must_stop(run),
         )
         run.check()
         return {'name': name, 'identity': dict(intake.identity(name))}
+
+    def _must_stop(self, run: Run) -> bool:
+        # Asked while qemu-img works, which may show no progress for long; its own limits end it.
+        run.sign(self.name)
+        return run.must_stop()
 
     @property
     def _part(self) -> str:
