@@ -16,7 +16,6 @@ from imagepipe.db import engines
 from imagepipe.db.database import Database
 from imagepipe.formats import compression
 from imagepipe.formats.child import Limits as ChildLimits
-from imagepipe.formats.inspection import Inspector
 from imagepipe.formats.qemu import QEMU_NAMES, QemuImg
 from imagepipe.formats.rules import Rules
 from imagepipe.policy import Policy
@@ -27,7 +26,6 @@ from imagepipe.sources.intake import Intake
 from imagepipe.sources.limits import Limits as FetchLimits
 from imagepipe.sources.rules import UrlRules
 from imagepipe.stores import loading
-from imagepipe.stores.intake import Intake as StagedIntake
 from imagepipe.stores.staging import SharedStaging
 from imagepipe.stores.store import Stores
 
@@ -49,7 +47,6 @@ class Services:
     stores: Stores
     staging: SharedStaging
     intake: Intake
-    staged: StagedIntake
     fetcher: Fetcher
     #: None without [secrets] key_file: then nothing is fetched from URLs.
     secrets: Secrets | None
@@ -80,7 +77,6 @@ class Services:
                 stores=stores, staging=staging, rules=rules,
                 algorithms=(conf.hashing_algorithm, *conf.import_flow.digests),
             ),
-            staged=StagedIntake(staging, Inspector),
             fetcher=_fetcher(conf),
             secrets=_secrets(conf),
             qemu_img=_qemu_img(conf),

@@ -10,7 +10,7 @@ from imagepipe import context
 from imagepipe.api.views import imports as views
 from imagepipe.cmd import display, outcome, tables
 from imagepipe.db import upkeep
-from imagepipe.db.imports import ImportQuery
+from imagepipe.domain.import_ import ImportQuery
 from imagepipe.operations import imports
 from imagepipe.services import Services
 

@@ -10,7 +10,7 @@ from oslo_db import exception as db_exc
 from imagepipe import errors
 from imagepipe.db import documents
 from imagepipe.db.schema import imports
-from imagepipe.domain.import_ import LIVE, REVERTIBLE, Claim, Import, ImportState, Plan
+from imagepipe.domain.import_ import LIVE, REVERTIBLE, Claim, Import, ImportQuery, ImportState, Plan
 
 if TYPE_CHECKING:
     from imagepipe.db.transaction import Transaction
@@ -20,18 +20,6 @@ _DOCUMENTS = ('staged', 'source_digests', 'result', 'trace', 'source_resume')
 _NULLABLE = ('trace', 'source_resume')
 _FIELDS = tuple(field.name for field in dataclasses.fields(Import))
 _COLUMNS = tuple(imports.c[name] for name in _FIELDS)
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class ImportQuery:
-    """Which imports to list, newest first; `limit` rows after the one that `marker` names."""
-
-    limit: int
-    marker: str | None = None
-    state: str | None = None
-    image_id: str | None = None
-    method: str | None = None
-    owner: str | None = None
 
 
 class ImportRepository:
@@ -143,12 +131,14 @@ class ImportRepository:
 
     # Claims. They are compared on the database's clock only.
 
-    def claimable(self, limit: int) -> list[tuple[str, int]]:
-        """Id and flow version of live imports that nobody holds, oldest first.
+    def claimable(self, limit: int, versions: Iterable[int]) -> list[tuple[str, int]]:
+        """Id and flow version of live imports of these flow versions that nobody holds, oldest first.
 
         Nothing else is read: a record that cannot be decoded must not hide the others.
         """
-        statement = sa.select(imports.c.id, imports.c.flow_version).where(self._unheld())
+        statement = sa.select(imports.c.id, imports.c.flow_version).where(
+            self._unheld(), imports.c.flow_version.in_(list(versions))
+        )
         rows = self._connection.execute(
             statement.order_by(imports.c.created_at, imports.c.id).limit(limit)
         )

@@ -183,3 +183,15 @@ class Step:
     finished_at: datetime.datetime | None = None
     error_code: str | None = None
     error_message: str | None = None
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ImportQuery:
+    """Which imports to list, newest first; `limit` rows after the one that `marker` names."""
+
+    limit: int
+    marker: str | None = None
+    state: str | None = None
+    image_id: str | None = None
+    method: str | None = None
+    owner: str | None = None

@@ -8,6 +8,7 @@ from taskflow.types import failure
 from imagepipe import errors
 from imagepipe.db.transaction import Transaction
 from imagepipe.domain.import_ import ImportState
+from imagepipe.domain.transfer import Transfer
 from imagepipe.flows.judging import Judge
 from imagepipe.flows.run import Run
 from imagepipe.jobs import ending
@@ -31,7 +32,7 @@ def build(services: 'Services', wake_sender: Callable[[], None]) -> Mapping[str,
         )
 
     return {
-        'intake': services.staged,
+        'intake': services.intake,
         'stores': services.stores,
         'judge': Judge(services.inspection_rules),
         'qemu_img': services.qemu_img,
@@ -79,8 +80,13 @@ def clear_staging(services: 'Services', run: Run) -> None:
     staging = services.staging
     for name in list(staging.names(f'{run.claim.image_id}.{run.claim.import_id}.')):
         staging.discard(name)
-    if run.plan is None or run.plan.transfer_id is None:
-        return
-    upload = run.db.read(lambda tx: tx.transfers.get(run.plan.transfer_id))
+    upload = run.db.read(lambda tx: _upload(tx, run))
     if upload is not None:
         staging.discard(upload.object_name)
+
+
+def _upload(tx: Transaction, run: Run) -> Transfer | None:
+    """What the client staged for the import; a plan that cannot be read does not hide it."""
+    if run.plan is None:
+        return tx.transfers.staged(run.claim.image_id)
+    return tx.transfers.get(run.plan.transfer_id) if run.plan.transfer_id is not None else None

@@ -4,16 +4,15 @@ import dataclasses
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from osprofiler import profiler
 from oslo_utils import uuidutils
+from osprofiler import profiler
 
 from imagepipe import errors
 from imagepipe.context import RequestContext
-from imagepipe.db.imports import ImportQuery
 from imagepipe.domain import steps
 from imagepipe.domain.event import Event, image_payload, task_payload
 from imagepipe.domain.image import Image, Status
-from imagepipe.domain.import_ import Import, ImportState, Method, Plan, Step, Target
+from imagepipe.domain.import_ import Import, ImportQuery, ImportState, Method, Plan, Step, Target
 from imagepipe.domain.import_request import ImportRequest
 from imagepipe.domain.location import Location, LocationState
 from imagepipe.policies import images as image_rules

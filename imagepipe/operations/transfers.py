@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from oslo_utils import uuidutils
 
 from imagepipe import errors
+from imagepipe.domain import names
 from imagepipe.domain.event import Event, Priority, image_payload
 from imagepipe.domain.image import Image, Status
 from imagepipe.domain.reception import staged
@@ -50,7 +51,7 @@ def new(
         kind=kind,
         state=TransferState.OPEN,
         store=store,
-        object_name=services.intake.name(image_id, transfer_id, 1, part),
+        object_name=names.object_name(image_id, transfer_id, 1, part),
         owner=services.name,
         reserved=reserved,
     )

@@ -1,7 +1,8 @@
-"""The bytes of a request on their way in: one pass through digests and inspection to their place.
+"""Bytes on their way in: one pass through digests and inspection to their place.
 
-What the images API receives goes either into the staging area (and from there, complete and
-judged, into its store) or straight into a store that can take it as it comes.
+What a request or an import brings goes either into the staging area (and from there, complete
+and judged, into its store) or straight into a store that can take it as it comes. What is in
+staging can be examined again, and told from what somebody else put there.
 """
 
 import dataclasses
@@ -11,7 +12,6 @@ from collections.abc import Callable, Mapping, Sequence
 from imagepipe import errors
 from imagepipe.formats.inspection import Inspector, Rules, judge
 from imagepipe.formats.verdict import Verdict
-from imagepipe.stores import names
 from imagepipe.stores.putting import PutSink
 from imagepipe.stores.staging import SharedStaging
 from imagepipe.stores.store import Stores
@@ -27,11 +27,22 @@ Progress = Callable[[int], None]
 class Received:
     """Complete data. `digests` by algorithm, lower-case hex; `url` once a store has it."""
 
+    name: str
     size: int
     digests: Mapping[str, str]
     verdict: Verdict | None = None
     identity: Mapping[str, int] | None = None
     url: str | None = None
+
+    def as_json(self) -> dict[str, object]:
+        """What the steps of an import record: plain JSON."""
+        return {
+            'name': self.name,
+            'size': self.size,
+            'digests': dict(self.digests),
+            'identity': dict(self.identity or {}),
+            'verdict': None if self.verdict is None else self.verdict.as_json(),
+        }
 
 
 class Intake:
@@ -49,16 +60,11 @@ class Intake:
         rules: Rules,
         patience: float = 600.0,
     ) -> None:
+        self.staging = staging
         self._stores = stores
-        self._staging = staging
         self._algorithms = tuple(dict.fromkeys(('md5', *algorithms)))
         self._rules = rules
         self._patience = patience
-
-    @staticmethod
-    def name(image_id: str, transfer_id: str, epoch: int, part: str) -> str:
-        """The name of a transfer's bytes, in staging and in a store."""
-        return names.object_name(image_id, transfer_id, epoch, part)
 
     def straight(self, store_id: str, size: int | None) -> bool:
         """Whether data of this size goes into the store as it comes.
@@ -70,12 +76,44 @@ class Intake:
         return not store.takes_files and (size is not None or not store.needs_size)
 
     def to_staging(
-        self, name: str, body: Reader, *, limit: int | None, progress: Progress, inspect: bool = True
+        self,
+        name: str,
+        body: Reader,
+        *,
+        limit: int | None,
+        progress: Progress,
+        inspect: bool = True,
+        algorithms: Sequence[str] | None = None,
     ) -> Received:
-        """Into a new staged file; after any error there is none."""
-        sink = self._staging.sink(name)
-        received = self._pass(body, sink, limit=limit, progress=progress, inspect=inspect)
-        return dataclasses.replace(received, identity=self._staging.identity(name))
+        """Into a new staged file; after any error there is none.
+
+        algorithms: digests other than those that every request gets.
+        """
+        sink = self.staging.sink(name)
+        received = self._pass(
+            name, body, [sink], limit=limit, progress=progress, inspect=inspect, algorithms=algorithms
+        )
+        return dataclasses.replace(received, identity=self.identity(name))
+
+    def examine(self, name: str, *, algorithms: Sequence[str], progress: Progress) -> Received:
+        """Read a complete staged file again. Raises StagingLost, StagingUnavailable."""
+        identity = self.identity(name)
+        with self.staging.open(name) as reader:
+            seen = self._pass(
+                name, reader, [], limit=None, progress=progress, inspect=True, algorithms=algorithms
+            )
+        return dataclasses.replace(seen, identity=identity)
+
+    def identity(self, name: str) -> Mapping[str, int]:
+        """What tells whether the bytes are still those once recorded. Raises StagingLost."""
+        found = self.staging.identity(name)
+        if found is None:
+            raise errors.StagingLost(image_id=name.partition('.')[0])
+        return found
+
+    def same(self, recorded: Mapping[str, object]) -> bool:
+        """Whether the staged file is still the one that as_json() recorded."""
+        return self.staging.identity(recorded['name']) == recorded['identity']
 
     def to_store(
         self,
@@ -90,12 +128,12 @@ class Intake:
     ) -> Received:
         """Straight into a store; after an error the caller discards what is there."""
         sink = PutSink(self._stores[store_id], name, size, patience=self._patience)
-        received = self._pass(body, sink, limit=limit, progress=progress, inspect=inspect)
+        received = self._pass(name, body, [sink], limit=limit, progress=progress, inspect=inspect)
         return dataclasses.replace(received, url=sink.url)
 
     def hand_over(self, name: str, store_id: str, progress: Progress) -> str:
         """From the staging area into a store, which may link the file; returns the URL."""
-        with _Watched(self._staging.path(name), progress) as staged:
+        with _Watched(self.staging.path(name), progress) as staged:
             return self._stores[store_id].put(name, staged, staged.size)
 
     def discard(self, name: str, *, store_id: str | None, staged: bool) -> None:
@@ -103,12 +141,12 @@ class Intake:
         if store_id is not None and store_id in self._stores:
             self._stores[store_id].discard(name)
         if staged:
-            self._staging.discard(name)
+            self.staging.discard(name)
 
     def discard_staged(self, name: str) -> None:
         """Remove the staged file after its bytes are a store's; what fails is left to the sweeper."""
         try:
-            self._staging.discard(name)
+            self.staging.discard(name)
         except errors.StagingUnavailable as error:
             LOG.warning('Staged file %s could not be removed: %s', name, error)
 
@@ -123,14 +161,22 @@ class Intake:
         )
 
     def _pass(
-        self, body: Reader, target: Sink, *, limit: int | None, progress: Progress, inspect: bool
+        self,
+        name: str,
+        body: Reader,
+        targets: Sequence[Sink],
+        *,
+        limit: int | None,
+        progress: Progress,
+        inspect: bool,
+        algorithms: Sequence[str] | None = None,
     ) -> Received:
-        digests = Digests(self._algorithms)
+        digests = Digests(self._algorithms if algorithms is None else algorithms)
         inspector = Inspector() if inspect else None
-        sinks = [target, digests] if inspector is None else [target, digests, inspector]
+        sinks = [*targets, digests, *([] if inspector is None else [inspector])]
         size = pump(body, sinks, limit=limit, progress=progress)
         verdict = None if inspector is None else inspector.verdict
-        return Received(size=size, digests=digests.results(), verdict=verdict)
+        return Received(name=name, size=size, digests=digests.results(), verdict=verdict)
 
 
 class _Watched(StagedFile):

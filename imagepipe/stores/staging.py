@@ -40,7 +40,7 @@ class SharedStaging:
     """Files by name in one flat directory; every method but path() raises StagingUnavailable.
 
     `capacity` caps what free_bytes() reports, in bytes, below what the file
-    system has. Names come from stores.names; a name with a slash, a leading
+    system has. Names come from domain.names; a name with a slash, a leading
     dot or other surprises is a ValueError.
     """
 

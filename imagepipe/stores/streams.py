@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Protocol, Self
 
 from imagepipe import errors
-from imagepipe.stores import names
+from imagepipe.domain import names
 
 LOG = logging.getLogger(__name__)
 

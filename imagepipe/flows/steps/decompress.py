@@ -24,13 +24,14 @@ class Decompress(Step):
         room = rooms.open(run, self.name, None)
         packed = intake.staging.path(staged['name'])
         with contextlib.closing(unpack(packed, inspected['compression'], run.plan.size_cap)) as reader:
-            received = intake.receive(
+            received = intake.to_staging(
                 name, reader, algorithms=run.plan.digests, limit=run.plan.size_cap,
                 progress=lambda done: (room(done), run.progress(self.name, done)),
             )
         room(received.size)
-        judge(received.verdict, run.plan)
-        return received.as_json()
+        recorded = received.as_json()
+        judge(recorded['verdict'], run.plan)
+        return recorded
 
     def undo(self, run: Run, intake: object, rooms: object) -> None:
         for name in run.object_names(PART):

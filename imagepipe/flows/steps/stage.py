@@ -56,7 +56,7 @@ class Download(Step):
             prefix, download = self._open(run, staging, source, stack)
             self._remember(run, download.validator)
             room = rooms.open(run, self.name, download.total)
-            received = intake.receive(
+            received = intake.to_staging(
                 name, _Joined(prefix, download), algorithms=run.plan.digests, limit=run.plan.size_cap,
                 progress=lambda done: (room(done), run.progress(self.name, done, download.total)),
             )

@@ -37,7 +37,7 @@ class VerifyConverted(Step):
             data['name'], algorithms=run.plan.digests,
             progress=lambda done: run.progress(self.name, done, size),
         )
-        virtual_size = judge(seen.verdict, run.plan, disk_format=self._target, container_format='bare')
+        virtual_size = judge(seen.as_json()['verdict'], run.plan, disk_format=self._target, container_format='bare')
         return {
             'name': seen.name, 'size': seen.size, 'digests': dict(seen.digests),
             'identity': dict(seen.identity), 'disk_format': self._target, 'container_format': 'bare',

@@ -7,7 +7,7 @@ import threading
 import testtools
 
 from imagepipe import errors
-from imagepipe.stores import names
+from imagepipe.domain import names
 from imagepipe.stores.store import Store
 from imagepipe.stores.streams import StagedFile
 from imagepipe.tests.fixtures import stores

@@ -4,7 +4,7 @@ import uuid
 
 import testtools
 
-from imagepipe.stores import names
+from imagepipe.domain import names
 
 IMAGE = 'a3c2f0d0-6f5e-4d6e-8a37-7c7f1df1b0aa'
 IMPORT = '0b8f6c52-5a3f-4a4b-9d0e-9f1f5be3ad11'

@@ -10,7 +10,8 @@ import fixtures
 import testtools
 
 from imagepipe import errors
-from imagepipe.stores import names, streams
+from imagepipe.domain import names
+from imagepipe.stores import streams
 from imagepipe.tests.fixtures.streams import Drip, Recorder
 
 MIB = 1 << 20
