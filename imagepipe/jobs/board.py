@@ -123,10 +123,8 @@ class SQLJobBoard(base.NotifyingJobBoard):
 
     def iterjobs(self, only_unclaimed: bool = False, ensure_fresh: bool = False) -> Iterator[ImportJob]:
         """Live imports that nobody holds, oldest first; those of a newer flow version are left alone."""
-        found = self.read(lambda tx: tx.imports.claimable(PAGE))
-        return iter([
-            ImportJob(self, import_id, version) for import_id, version in found if registry.knows(version)
-        ])
+        found = self.read(lambda tx: tx.imports.claimable(PAGE, registry.FACTORIES))
+        return iter([ImportJob(self, import_id, version) for import_id, version in found])
 
     def wait(self, timeout: float | None = None) -> Iterator[ImportJob]:
         """Wait until there is a job. Raises taskflow's NotFound after `timeout` seconds."""
