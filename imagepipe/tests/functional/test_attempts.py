@@ -42,7 +42,7 @@ class AttemptsTestCase(testtools.TestCase):
 
     def test_too_many_interruptions_of_one_step_revert_the_import(self) -> None:
         for point in ('stage:execute.inside', 'convert:raw:execute.inside', 'store:fast:execute.inside'):
-            story = self.story()
+            story = self.story(stores=('fast',))
             self.interrupt(story, point, 3)
             self.end(story, EXHAUSTED)
             self.assertEqual(point.rsplit(':', 1)[0], story.record.error_step)
@@ -60,6 +60,18 @@ class AttemptsTestCase(testtools.TestCase):
         self.assertEqual(0, self.step(story, steps.verify('raw')).crashes)
         self.interrupt(story, 'store:fast:execute.inside', 1)
         self.end(story, SUCCESS)
+
+    def test_whoever_watches_sees_the_attempt_and_who_makes_it(self) -> None:
+        story = self.story()
+        self.interrupt(story, 'verify:raw:execute.inside', 2)
+        worker = story.workers.start(point='verify:raw:execute.inside', stop=True)
+        worker.wait_stopped()
+        step = self.step(story, steps.verify('raw'))
+        self.assertEqual(3, step.attempt)
+        self.assertIn(f':{worker.pid}:', step.worker)
+        worker.go_on()
+        story.wait_end()
+        check_aftermath(story, SUCCESS)
 
     def test_an_interrupted_revert_keeps_its_cause(self) -> None:
         story = self.story(refusing=('cheap',))
@@ -128,7 +140,7 @@ class UnrunnableTestCase(testtools.TestCase):
             story.workers.start()
             story.wait_end()
             check_aftermath(story, Ending(
-                state=ImportState.FAILED, error_code='imagepipe.import.unreadable', flow_ended=False,
+                state=ImportState.FAILED, error_code='imagepipe.import.unreadable', swept=True,
             ))
 
     def test_a_committed_import_with_a_garbled_plan_stays_committed(self) -> None:

@@ -34,9 +34,19 @@ STORES = ('fast', 'cheap')
 #: Nothing of these is reverted: when they run, the import is committed.
 AFTER_THE_COMMIT = frozenset({steps.NOTIFY, steps.DISCARD})
 
-REFUSED = Ending(state=ImportState.FAILED, error_code='imagepipe.store.permanent')
-ALL_REFUSED = Ending(state=ImportState.FAILED, error_code='imagepipe.import.all_stores_failed')
-NO_SOURCE = Ending(state=ImportState.FAILED, error_code='imagepipe.source.unavailable')
+ALL_REFUSED = Ending(
+    state=ImportState.FAILED, error_code='imagepipe.import.all_stores_failed', error_step=steps.ACTIVATE
+)
+NO_SOURCE = Ending(
+    state=ImportState.FAILED, error_code='imagepipe.source.unavailable', error_step=steps.STAGE
+)
+
+
+def refused(store: str) -> Ending:
+    """A store had to succeed and did not."""
+    return Ending(
+        state=ImportState.FAILED, error_code='imagepipe.store.permanent', error_step=steps.store(store)
+    )
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -99,8 +109,9 @@ def kill(column: Column, node: atom.Atom, moment: str) -> Kill | None:
 
 def _reverted(column: Column, point: crashing.Point) -> Kill | None:
     if column.must_succeed:
-        refused = Kill(point=point, ending=REFUSED, refusing=column.stores[-1:])
-        return refused if point.atom != steps.ACTIVATE else None
+        if point.atom == steps.ACTIVATE:
+            return None
+        return Kill(point=point, ending=refused(column.stores[-1]), refusing=column.stores[-1:])
     return Kill(point=point, ending=ALL_REFUSED, refusing=column.stores)
 
 
@@ -109,7 +120,7 @@ def _failed(column: Column, node: atom.Atom, point: crashing.Point) -> Kill | No
     around = point.atom.removeprefix('retry:')
     store = around.removeprefix('store:')
     if store in column.stores and column.must_succeed:
-        return Kill(point=point, ending=REFUSED, refusing=(store,))
+        return Kill(point=point, ending=refused(store), refusing=(store,))
     if store in column.stores:
         return Kill(point=point, flaky=(store,))
     if around == steps.STAGE and column.method is Method.WEB_DOWNLOAD:
