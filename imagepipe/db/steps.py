@@ -84,6 +84,20 @@ class StepRepository:
             .values(crashes=steps.c.crashes + 1)
         )
 
+    def resumed(self, import_id: str, worker: str) -> None:
+        """Another worker has the import: steps at work start again there, steps being reverted go on.
+
+        TaskFlow enters a step that it finds running without a word.
+        """
+        at_work = sa.update(steps).where(steps.c.import_id == import_id)
+        again = {'worker': worker, 'updated_at': self._tx.now}
+        self._connection.execute(
+            at_work.where(steps.c.state == StepState.RUNNING.value).values(
+                again | {'attempt': steps.c.attempt + 1, 'started_at': self._tx.now}
+            )
+        )
+        self._connection.execute(at_work.where(steps.c.state == StepState.REVERTING.value).values(again))
+
     def exhausted(self, import_id: str, bound: int) -> Step | None:
         """A step at work that was interrupted `bound` times or more."""
         row = self._connection.execute(

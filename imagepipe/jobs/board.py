@@ -169,6 +169,8 @@ class SQLJobBoard(base.NotifyingJobBoard):
                 import_id, ImportState.FAILED, step=exhausted.name,
                 error=errors.ImportAttemptsExhausted(step=exhausted.name, attempts=exhausted.crashes),
             )
+        if claim.epoch > 1:
+            tx.steps.resumed(import_id, who)
         if tx.imports.to(import_id, [ImportState.ACCEPTED], ImportState.RUNNING):
             tx.notify(Event.TASK_PROCESSING, task_payload(tx.imports.get(import_id)))
         return claim, tx.imports.get(import_id)
