@@ -1,8 +1,16 @@
 """Stories of the images noun over HTTP, on each database."""
 
+import functools
+import json
+import threading
+from concurrent import futures
+
+import sqlalchemy as sa
 import testscenarios
 import testtools
 
+from imagepipe.db import schema
+from imagepipe.domain.image import Status
 from imagepipe.tests.fixtures.api import V20, ApiFixture, new_id
 from imagepipe.tests.fixtures.databases import DATABASES
 
@@ -328,6 +336,140 @@ class ListTest(ApiCase):
         for query in ('properties=x', 'locations=x', 'members=x', 'os_min=3', 'name=%00', 'visibility='):
             self.assertEqual([], self.names(f'?{query}'), query)
         self.assertEqual([], self.names('?deleted=true'))
+
+
+class WhereaboutsTest(ApiCase):
+    overrides = {'show_image_direct_url': True, 'show_multiple_locations': True, 'cheap.weight': 5}
+
+    def test_where_the_data_is(self):
+        image = self.api.create(disk_format='raw', container_format='bare')
+        self.assertEqual([], image['locations'])
+        path = f'/v2/images/{image["id"]}'
+        headers = {'Content-Type': 'application/octet-stream', 'X-Image-Meta-Store': 'fast'}
+        self.assert_status(204, self.api.call('PUT', f'{path}/file', raw=b'x' * 100, headers=headers))
+        self.copy_location('cheap', 'file:///elsewhere')
+        shown = self.api.call('GET', path).json
+        self.assertEqual('cheap,fast', shown['stores'])
+        self.assertEqual('file:///elsewhere', shown['direct_url'])
+        self.assertEqual(
+            ['cheap', 'fast'], [location['metadata']['store'] for location in shown['locations']]
+        )
+        self.assertEqual([shown], self.api.call('GET', '/v2/images').json['images'])
+        self.hide(image['id'])
+        hidden = self.api.call('GET', path).json
+        self.assertEqual([], hidden['locations'])
+        self.assertNotIn('direct_url', hidden)
+        self.assertNotIn('stores', hidden)
+        self.assertEqual('cheap,fast', self.api.call('GET', path, as_='admin').json['stores'])
+
+    def copy_location(self, store, url):
+        def change(tx):
+            table = schema.locations
+            row = dict(tx.connection.execute(sa.select(table)).one()._mapping)
+            tx.connection.execute(
+                sa.insert(table).values({**row, 'id': new_id(), 'store': store, 'url': url})
+            )
+
+        self.api.services.db.run(change)
+
+    def hide(self, image_id):
+        """Deactivate the image (there is no call for it yet)."""
+
+        def change(tx):
+            image = tx.images.find(image_id)
+            tx.images.save(image.to(Status.DEACTIVATED), expected=image)
+
+        self.api.services.db.run(change)
+
+
+class EventsTest(ApiCase):
+    def events(self):
+        rows = self.api.services.db.read(
+            lambda tx: tx.connection.execute(sa.select(schema.outbox).order_by(schema.outbox.c.id)).all()
+        )
+        return [(row.event_type, json.loads(row.payload)) for row in rows]
+
+    def test_what_happened_is_told_and_nothing_else(self):
+        image = self.api.create(name='x', a='1', tags=['t'])
+        self.api.patch(image['id'], {'op': 'replace', 'path': '/name', 'value': 'y'})
+        self.api.patch(image['id'], {'op': 'replace', 'path': '/gone', 'value': 'y'})
+        self.api.patch(image['id'])
+        self.api.call('POST', '/v2/images', {'id': image['id']})
+        created, updated = self.events()
+        self.assertEqual(('image.create', 'image.update'), (created[0], updated[0]))
+        self.assertEqual(
+            {
+                'id': image['id'],
+                'name': 'x',
+                'status': 'queued',
+                'owner': 'ours',
+                'visibility': 'shared',
+                'is_public': False,
+                'properties': {'a': '1'},
+                'tags': ['t'],
+                'deleted': False,
+                'deleted_at': None,
+                'created_at': image['created_at'],
+                'updated_at': image['updated_at'],
+                'min_disk': 0,
+                'min_ram': 0,
+                'protected': False,
+                'checksum': None,
+                'disk_format': None,
+                'container_format': None,
+                'size': None,
+                'virtual_size': None,
+            },
+            created[1],
+        )
+        self.assertEqual('y', updated[1]['name'])
+
+
+class ConcurrencyTest(ApiCase):
+    def together(self, *calls):
+        """The responses of calls that are made at the same time."""
+        start = threading.Barrier(len(calls))
+
+        def run(call):
+            start.wait()
+            return call()
+
+        with futures.ThreadPoolExecutor(len(calls)) as pool:
+            return [done.result() for done in [pool.submit(run, call) for call in calls]]
+
+    def test_no_patch_is_lost(self):
+        image = self.api.create()
+        responses = self.together(
+            *(
+                functools.partial(
+                    self.api.patch, image['id'], {'op': 'add', 'path': f'/p{number}', 'value': 'x'}
+                )
+                for number in range(6)
+            )
+        )
+        self.assertEqual([200] * 6, [response.status_int for response in responses])
+        shown = self.api.call('GET', f'/v2/images/{image["id"]}').json
+        self.assertEqual(
+            [f'p{number}' for number in range(6)],
+            sorted(name for name in shown if name[0] == 'p' and name[1:].isdigit()),
+        )
+
+    def test_an_id_is_given_once(self):
+        for _ in range(3):
+            body = {'id': new_id(), 'tags': ['x']}
+            responses = self.together(*[functools.partial(self.api.call, 'POST', '/v2/images', body)] * 4)
+            self.assertEqual([201, 409, 409, 409], sorted(response.status_int for response in responses))
+
+    def test_a_delete_and_a_create_of_its_id(self):
+        for _ in range(3):
+            image = self.api.create()
+            path = f'/v2/images/{image["id"]}'
+            deleted, created = self.together(
+                functools.partial(self.api.call, 'DELETE', path),
+                functools.partial(self.api.call, 'POST', '/v2/images', {'id': image['id']}),
+            )
+            self.assertEqual((204, 409), (deleted.status_int, created.status_int))
+            self.assertEqual(404, self.api.call('GET', path).status_int)
 
 
 class CostTest(ApiCase):

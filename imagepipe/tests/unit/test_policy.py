@@ -5,6 +5,7 @@ import os
 
 import fixtures
 import testtools
+from oslo_policy import policy
 
 from imagepipe import conf as options
 from imagepipe import context, errors, policies
@@ -139,6 +140,19 @@ class PermittedTest(PolicyCase):
             for who in (caller('reader'), caller(), caller('admin'), caller('reader', project='theirs')):
                 expected = [image for image in listed if self.policy.allows(who, images.GET_IMAGE, image)]
                 self.assertEqual(expected, self.policy.permitted(who, images.GET_IMAGE, listed), rules)
+
+    def test_checks_that_look_at_anything_are_asked_for_each_image(self):
+        self.policy.permitted(caller(), images.GET_IMAGE, [])
+        self.policy._enforcer.rules[images.GET_IMAGE] = LongIds('any', 'thing')
+        listed = [Image(id='i'), Image(id='longer'), Image(id='j')]
+        self.assertEqual([listed[1]], self.policy.permitted(caller(), images.GET_IMAGE, listed))
+
+
+class LongIds(policy.Check):
+    """A check of an operator's own plugin."""
+
+    def __call__(self, target, creds, enforcer, current_rule=None):
+        return len(target['id']) > 1
 
 
 class CompletenessTest(testtools.TestCase):
