@@ -79,7 +79,9 @@ class Home:
 
     def load(self) -> cfg.ConfigOpts:
         """The configuration that the service runs with. Raises ConfigurationInvalid."""
-        return options.load(self.arguments(), 'imagepipe-standalone')
+        conf = options.load(self.arguments(), 'imagepipe-standalone')
+        _check_values(conf)
+        return conf
 
     def make(self) -> None:
         """Make the directory, for its user only. Raises ConfigurationInvalid."""
@@ -130,8 +132,12 @@ class Home:
                 except BlockingIOError:
                     pid = file.read().strip()
                     return Running(int(pid), self._url()) if pid else Running(0, '')
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             pass
+        except PermissionError as error:
+            raise errors.ConfigurationInvalid(
+                reason=f'the data directory {self.path} is not yours: {error.strerror}.'
+            ) from error
         return None
 
     def _url(self) -> str:
@@ -168,6 +174,18 @@ class Home:
             'healthcheck': {'disable_by_file_path': self.path / 'healthcheck_disable'},
             'oslo_messaging_notifications': {'driver': 'log'},
         }  # fmt: skip
+
+
+def _check_values(conf: cfg.ConfigOpts) -> None:
+    """Read every option once: oslo.config finds a value wrong only when it is read."""
+    try:
+        for name in conf:
+            section = conf[name]
+            if isinstance(section, cfg.ConfigOpts.GroupAttr):
+                for option in section:
+                    section[option]
+    except cfg.Error as error:
+        raise errors.ConfigurationInvalid(reason=str(error)) from error
 
 
 def _sections(settings: Mapping[str, Mapping[str, object]]) -> str:

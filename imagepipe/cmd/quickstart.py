@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from imagepipe import errors
 from imagepipe.cmd import image_source, outcome, service
-from imagepipe.cmd.client import Client, RefusalError
+from imagepipe.cmd.client import Client, RefusalError, SilenceError
 from imagepipe.cmd.display import Display, Row, Stopwatch, open_display, rows_of
 from imagepipe.cmd.home import Home
 from imagepipe.cmd.image_source import ImageSource
@@ -38,6 +38,13 @@ def run(
     except _WatchInterrupted as interrupted:
         _say(outcome.interrupted(home, client.url, interrupted.import_id))
         return _INTERRUPTED
+    except SilenceError as silence:
+        if home.running() is not None:
+            raise
+        raise service.ServiceError(
+            f'The service has ended; {home.log("imagepipe-standalone")} says why. '
+            'Nothing is lost: an import that was accepted goes on at the next start.'
+        ) from silence
     if record['state'] != 'succeeded':
         client.delete(image_id)
         _say(outcome.failed(home, source, record))

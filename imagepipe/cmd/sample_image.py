@@ -17,7 +17,6 @@ _DISK = 96 * _MIB
 _FIRST = _MIB
 _FILE_SYSTEM = 94 * _MIB
 _FILLING = 24 * _MIB
-_PATH = os.pathsep.join([os.environ.get('PATH', ''), '/usr/sbin', '/sbin'])
 
 #: Program -> the Debian package that has it.
 _PACKAGES = {
@@ -57,9 +56,9 @@ def make(path: Path) -> None:
 
 def _file_system() -> Callable[[Path, Path], None]:
     """ext4 where it can be made, else FAT."""
-    if shutil.which('mkfs.ext4', path=_PATH):
+    if shutil.which('mkfs.ext4', path=_path()):
         return _ext4
-    if shutil.which('mkfs.vfat', path=_PATH) and shutil.which('mcopy', path=_PATH):
+    if shutil.which('mkfs.vfat', path=_path()) and shutil.which('mcopy', path=_path()):
         return _fat
     return _ext4
 
@@ -92,8 +91,13 @@ def _empty(path: Path, size: int) -> None:
         file.truncate(size)
 
 
+def _path() -> str:
+    """Where programs are looked for: mkfs is not in an ordinary user's PATH."""
+    return os.pathsep.join([os.environ.get('PATH', ''), '/usr/sbin', '/sbin'])
+
+
 def _found(program: str) -> str:
-    found = shutil.which(program, path=_PATH)
+    found = shutil.which(program, path=_path())
     if found is None:
         package = _PACKAGES[program]
         raise MissingToolError(
@@ -106,7 +110,7 @@ def _found(program: str) -> str:
 def _call(program: str, *arguments: object) -> None:
     ended = subprocess.run(
         [program, *map(str, arguments)], capture_output=True, text=True, stdin=subprocess.DEVNULL,
-        env={'PATH': _PATH, 'LC_ALL': 'C', 'MTOOLS_SKIP_CHECK': '1'}, check=False,
+        env={'PATH': _path(), 'LC_ALL': 'C', 'MTOOLS_SKIP_CHECK': '1'}, check=False,
     )  # fmt: skip
     if ended.returncode:
         words = (ended.stderr.strip().splitlines() or ['no reason given'])[-1]

@@ -1,11 +1,12 @@
 """Running the standalone service: in the foreground, in the background, and ending it."""
 
+import contextlib
 import os
 import signal
 import socket
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from oslo_config import cfg
@@ -14,7 +15,8 @@ from imagepipe import version
 from imagepipe.cmd import api, processes, tables
 from imagepipe.cmd.client import Client
 from imagepipe.cmd.home import Home, Running
-from imagepipe.db import upkeep
+from imagepipe.db import engines, upkeep
+from imagepipe.db.database import Database
 
 HOST, PORT = '127.0.0.1', 9292
 NO_KEYSTONE = 'No Keystone: every user and program of this machine may do everything with it.'
@@ -23,6 +25,8 @@ _STARTING = 90.0
 _STOPPING = 60.0
 _LOOK = 0.1
 _TAIL = 15
+#: Seconds, more than the clock has shown.
+_EVER = 1e12
 
 
 class ServiceError(Exception):
@@ -49,12 +53,30 @@ def run(home: Home, *, host: str, port: int, say: Callable[[str], None]) -> int:
             home.tell_url(url)
             say(_banner(home, url, conf))
 
-        ended = service.run(ready=Client(url, timeout=2.0).healthy, on_ready=ready)
+        with _readiness(conf, url) as is_ready:
+            ended = service.run(ready=is_ready, on_ready=ready)
         if ended is None:
             say('imagepipe has stopped.')
             return 0
         say(_obituary(*ended))
         return 1
+
+
+@contextlib.contextmanager
+def _readiness(conf: cfg.ConfigOpts, url: str) -> Iterator[Callable[[], bool]]:
+    """Whether the API answers and a worker that was not there before is at work."""
+    client = Client(url, timeout=2.0)
+    engine = engines.create(conf.database.connection)
+    db = Database(engine)
+
+    def workers() -> set[str]:
+        return set(db.read(lambda tx: tx.workers.alive(_EVER)))
+
+    before = workers()
+    try:
+        yield lambda: bool(workers() - before) and client.healthy()
+    finally:
+        engine.dispose()
 
 
 def start(home: Home, *, host: str, port: int) -> Running:

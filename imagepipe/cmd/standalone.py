@@ -141,7 +141,7 @@ def _common(parser: argparse.ArgumentParser) -> None:
     unset = argparse.SUPPRESS
     parser.add_argument('--data', metavar='DIR', default=unset, help=f'default: {Home.default().path}')
     parser.add_argument(
-        '--port', metavar='N', type=_port_number, default=unset,
+        '--port', metavar='N', type=port_number, default=unset,
         help=f'default: {service.PORT}; 0 takes any free one',
     )  # fmt: skip
     parser.add_argument(
@@ -165,7 +165,7 @@ def _image_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _port_number(text: str) -> int:
+def port_number(text: str) -> int:
     number = int(text)
     if not 0 <= number <= 65535:
         raise argparse.ArgumentTypeError(f'{number} is no port')

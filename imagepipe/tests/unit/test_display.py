@@ -123,7 +123,7 @@ class ScreenTest(testtools.TestCase):
             up = re.match(r'\x1b\[(\d+)A', text)
             row -= int(up.group(1)) if up else 0
             for line in text.split('\n')[:-1]:
-                del lines[row:row + 1]
+                del lines[row : row + 1]
                 lines.insert(row, re.sub(r'\x1b\[\d*[AKJ]|\r', '', line))
                 row += 1
             del lines[row:]
@@ -205,7 +205,8 @@ class TablesTest(testtools.TestCase):
     def test_durations(self) -> None:
         told = [tables.duration(span) for span in (0.004, 0.25, 0.999, 9.94, 9.96, 59.6, 185, 7500, None)]
         self.assertEqual(
-            ['0.00 s', '0.25 s', '1.0 s', '9.9 s', '10 s', '1 min 00 s', '3 min 05 s', '2 h 05 min', None], told
+            ['0.00 s', '0.25 s', '1.0 s', '9.9 s', '10 s', '1 min 00 s', '3 min 05 s', '2 h 05 min', None],
+            told,
         )
 
     def test_line_breaks_of_others_do_not_break_lines(self) -> None:

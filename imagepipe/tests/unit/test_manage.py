@@ -213,9 +213,13 @@ class PurgeTest(testscenarios.WithScenarios, testtools.TestCase):
         self.end(self.story.import_id, days_ago=31)
         self.end(young, days_ago=29)
         self.notify(days_ago=31)
-        self.db.run(lambda tx: tx.connection.execute(
-            sa.insert(schema.tombstones).values(id='gone', owner=None, deleted_at=datetime.datetime(2001, 1, 1))
-        ))
+        self.db.run(
+            lambda tx: tx.connection.execute(
+                sa.insert(schema.tombstones).values(
+                    id='gone', owner=None, deleted_at=datetime.datetime(2001, 1, 1)
+                )
+            )
+        )
         out = self.purge()
         self.assertIn('Forgotten: 1 imports that ended and 1 notifications that were sent before 2', out)
         left = self.db.read(lambda tx: [tx.imports.get(import_id).id for import_id in (young, live)])
@@ -235,9 +239,12 @@ class PurgeTest(testscenarios.WithScenarios, testtools.TestCase):
         out = self.purge('--age_in_days', '0', '--max_rows', '2')
         self.assertIn('Forgotten: 2 imports', out)
         self.assertIn('as many as --max_rows allows', out)
-        self.assertEqual([import_id], self.db.read(
-            lambda tx: [found.id for found in tx.imports.of_image(tx.imports.get(import_id).image_id)]
-        ))
+        self.assertEqual(
+            [import_id],
+            self.db.read(
+                lambda tx: [found.id for found in tx.imports.of_image(tx.imports.get(import_id).image_id)]
+            ),
+        )
         self.assertIn('Forgotten: 0 imports', self.purge('--age_in_days', '2', '--max_rows', '-1'))
         self.assertIn('Forgotten: 1 imports', self.purge('--age_in_days', '0', '--max_rows', '-1'))
         self.assertEqual([1, 0, 0, 0], self.count('imports', *TASKFLOW))
