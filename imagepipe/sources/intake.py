@@ -93,7 +93,7 @@ class Intake:
         received = self._pass(
             name, body, [sink], limit=limit, progress=progress, inspect=inspect, algorithms=algorithms
         )
-        return dataclasses.replace(received, identity=self.identity(name))
+        return dataclasses.replace(received, identity=self.staging.identity(name))
 
     def examine(self, name: str, *, algorithms: Sequence[str], progress: Progress) -> Received:
         """Read a complete staged file again. Raises StagingLost, StagingUnavailable."""
