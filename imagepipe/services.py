@@ -12,6 +12,7 @@ from oslo_config import cfg
 from oslo_utils import uuidutils
 
 from imagepipe import errors, tracing
+from imagepipe.conf import staging as staging_options
 from imagepipe.db import engines
 from imagepipe.db.database import Database
 from imagepipe.formats import compression
@@ -59,11 +60,9 @@ class Services:
     def build(cls, conf: cfg.ConfigOpts) -> 'Services':
         """Build every part. Raises ConfigurationInvalid, naming the option."""
         _check(conf)
+        trace_key = tracing.setup(conf)
         stores = loading.load(conf)
-        staging = SharedStaging(
-            conf.staging.path or conf.os_glance_staging_store.filesystem_store_datadir,
-            capacity=conf.staging.capacity,
-        )
+        staging = SharedStaging(staging_options.directory(conf), capacity=conf.staging.capacity)
         rules = _rules(conf)
         return cls(
             conf=conf,
@@ -82,7 +81,7 @@ class Services:
             qemu_img=_qemu_img(conf),
             inspection_rules=rules,
             unpack=_unpacker(conf),
-            trace_key=tracing.setup(conf),
+            trace_key=trace_key,
         )
 
     def close(self) -> None:
@@ -107,13 +106,15 @@ def _check(conf: cfg.ConfigOpts) -> None:
 
 def _engine(conf: cfg.ConfigOpts) -> engines.sa.Engine:
     options = conf.database
-    return engines.create(
+    engine = engines.create(
         options.connection,
         pool_size=options.max_pool_size or 5,
         max_overflow=options.max_overflow if options.max_overflow is not None else 50,
         recycle=options.connection_recycle_time,
         busy_timeout=max(1.0, conf.conductor.lease / 4),
     )
+    tracing.trace_statements(engines.sa, engine, conf)
+    return engine
 
 
 def _rules(conf: cfg.ConfigOpts) -> Rules:

@@ -14,9 +14,9 @@ STORE_OPTS = [
         default='/var/lib/glance/os_glance_staging_store',
         help="""
 The directory for data that was staged, downloaded or converted and is not yet
-in a store. [staging] path goes before it. With several conductors it must be
-the same directory everywhere, or [staging] shared must be false. On the file
-system of a file store, that store takes staged data over without copying.
+in a store. [staging] path goes before it. All API processes and conductors
+must see the same directory. On the file system of a file store, that store
+takes staged data over without copying.
 """,
     ),
 ]
@@ -28,41 +28,12 @@ OPTS = [
         'path',
         help='The staging directory. Unset: [os_glance_staging_store] filesystem_store_datadir.',
     ),
-    cfg.BoolOpt(
-        'shared',
-        default=True,
-        help="""
-Whether every API process and every worker sees the same staging directory.
-False binds an import to the host that staged its data: only a worker of that
-host continues it, and lost_after decides when the data is given up.
-""",
-    ),
     cfg.IntOpt(
         'capacity',
         min=0,
         help="""
 The most bytes that staging may hold, reservations included. Unset: what the
 file system has. A request that would exceed it is answered with 413.
-""",
-    ),
-    cfg.IntOpt(
-        'keep_failed',
-        default=0,
-        min=0,
-        help="""
-Seconds for which staged data is kept after a failed import, so that a retry
-needs no new upload. 0 removes it with the failure. Kept data counts against
-capacity and the quota of the project.
-""",
-    ),
-    cfg.IntOpt(
-        'lost_after',
-        default=3600,
-        min=60,
-        help="""
-Only with shared = false: seconds without a sign of the host that holds the
-staged data, after which it counts as lost. Data that came from a URL is read
-again; an upload fails with its own error code.
 """,
     ),
     cfg.IntOpt(

@@ -87,14 +87,13 @@ class Sweeper(threading.Thread):
     def _staging(self) -> None:
         """Files whose import has ended, or that nobody knows, once they are old enough."""
         staging, grace = self._services.staging, self._services.conf.staging.grace
-        keep = self._services.conf.staging.keep_failed
         for name in list(staging.names()):
             owner = names.parse(name.removesuffix('.work'))
             if owner is None:
                 continue
             ended = self._services.db.read(lambda tx, owner=owner: _ended(tx, owner.owner_id))
             age = staging.age(name)
-            if ended is not None and age is not None and age >= (keep if ended else grace):
+            if ended or (ended is False and age is not None and age >= grace):
                 LOG.info('Removing %s from staging: nobody owns it', name)
                 staging.discard(name)
 
