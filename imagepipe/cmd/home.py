@@ -5,6 +5,7 @@ import dataclasses
 import fcntl
 import os
 import tempfile
+import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -15,6 +16,10 @@ from imagepipe import errors, secrets
 
 #: The stores: what came, as it came; and the same as a raw disk, as Ceph would want it.
 KEEPS, RAW = 'cheap', 'fast'
+
+#: Seconds, and how many of them the lock is waited for.
+_MOMENT = 0.01
+_LOOKERS = 30
 
 _HEAD = """\
 # Written by imagepipe-standalone whenever it starts: what you change here is lost.
@@ -105,10 +110,14 @@ class Home:
     def lock(self) -> Iterator[None]:
         """Be the one service of this directory; the pid file says who. Raises InUseError."""
         with open(self.pid_file, 'a+') as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise InUseError(str(self.path)) from None
+            for patience in (True,) * _LOOKERS + (False,):
+                try:
+                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    break
+                except BlockingIOError:
+                    if not patience:
+                        raise InUseError(str(self.path)) from None
+                    time.sleep(_MOMENT)  # running() may be looking, which takes no time
             file.truncate(0)
             file.write(f'{os.getpid()}\n')
             file.flush()
@@ -125,20 +134,22 @@ class Home:
 
     def running(self) -> Running | None:
         """The service that holds the lock; its url is empty until it answers."""
-        try:
-            with open(self.pid_file) as file:
-                try:
+        while True:
+            try:
+                with open(self.pid_file) as file:
                     fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-                except BlockingIOError:
-                    pid = file.read().strip()
-                    return Running(int(pid), self._url()) if pid else Running(0, '')
-        except (FileNotFoundError, NotADirectoryError):
-            pass
-        except PermissionError as error:
-            raise errors.ConfigurationInvalid(
-                reason=f'the data directory {self.path} is not yours: {error.strerror}.'
-            ) from error
-        return None
+                    return None
+            except BlockingIOError:
+                pid = self.pid_file.read_text().strip()
+                if pid:  # between the lock and the pid is a moment
+                    return Running(int(pid), self._url())
+            except (FileNotFoundError, NotADirectoryError):
+                return None
+            except PermissionError as error:
+                raise errors.ConfigurationInvalid(
+                    reason=f'the data directory {self.path} is not yours: {error.strerror}.'
+                ) from error
+            time.sleep(_MOMENT)
 
     def _url(self) -> str:
         try:

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import psutil
 from oslo_config import cfg
 
 from imagepipe import version
@@ -104,14 +105,22 @@ def stop(home: Home) -> Running | None:
     running = home.running()
     if running is None:
         return None
-    if running.pid:
+    with contextlib.suppress(ProcessLookupError):
         os.kill(running.pid, signal.SIGTERM)
     until = time.monotonic() + _STOPPING
-    while home.running() is not None:
+    while home.running() is not None or not _is_gone(running.pid):
         if time.monotonic() > until:
             raise ServiceError(f'The service (process {running.pid}) does not stop; its logs: {home.logs}.')
         time.sleep(_LOOK)
     return running
+
+
+def _is_gone(pid: int) -> bool:
+    """Whether the process has ended, looked after or not."""
+    try:
+        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
 
 
 def free_port(host: str) -> int:

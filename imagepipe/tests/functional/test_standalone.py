@@ -43,7 +43,8 @@ class Standalone(fixtures.Fixture):
         argv = [sys.executable, '-m', 'imagepipe.cmd.standalone', '--data', self.home.path, *words]
         ended = subprocess.run(
             [str(word) for word in argv], env=self._environment | (env or {}), cwd=self.root,
-            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=180, check=False,
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=180,
+            check=False,
         )  # fmt: skip
         said = ended.stdout.decode()
         self._test.assertEqual(expect, ended.returncode, f'{said}\n{self.logs()}')
@@ -143,7 +144,8 @@ class QuickstartTest(Case):
         service = self.standalone(ODD)
         first = service.call('quickstart', '--port', 0)
         for words in ('imagepipe runs now at', 'No Keystone', 'made just now', 'Image sample is active.',
-                      f'OS_AUTH_TYPE=none OS_ENDPOINT={service.url}', 'stop --data', str(service.home.logs)):  # fmt: skip
+                      f'OS_AUTH_TYPE=none OS_ENDPOINT={service.url}', 'stop --data',
+                      str(service.home.logs)):  # fmt: skip
             self.assertIn(words, first)
         self.assert_steps_are_shown(first)
         image, body = self.imported(service, first)

@@ -151,7 +151,8 @@ class ImportsTest(testscenarios.WithScenarios, testtools.TestCase):
 
     def test_words_that_mean_nothing(self) -> None:
         for words in (['imports'], ['imports', 'burn'], ['db', 'purge', '--age_in_days', '-1'],
-                      ['imports', 'list', '--state', 'odd'], ['db', 'purge', '--max_rows', '-2']):  # fmt: skip
+                      ['imports', 'list', '--state', 'odd'],
+                      ['db', 'purge', '--max_rows', '-2']):  # fmt: skip
             status, out, err = self.manage(*words)
             self.assertEqual((2, ''), (status, out), words)
             self.assertNotIn('Traceback', err)
