@@ -115,6 +115,8 @@ def _engine(conf: cfg.ConfigOpts) -> engines.sa.Engine:
     )
     tracing.trace_statements(engines.sa, engine, conf)
     return engine
+    tracing.trace_statements(engines.sa, engine, conf)
+    return engine
 
 
 def _rules(conf: cfg.ConfigOpts) -> Rules:

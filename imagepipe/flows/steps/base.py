@@ -1,9 +1,10 @@
 """The base of every step: what TaskFlow does not do for a step is done here, once."""
 
+import contextlib
 import inspect
 import json
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import ClassVar
 
 from osprofiler import profiler
@@ -89,14 +90,24 @@ class Step(task.Task):
         except (TypeError, ValueError) as error:
             raise errors.StepResultInvalid(step=self.name) from error
 
-    def _traced(self, run: Run) -> profiler.Trace:
-        # The profiler is thread-local, and this is the step's own thread.
+    @contextlib.contextmanager
+    def _traced(self, run: Run) -> Iterator[None]:
+        """A trace point in the trace of the request, if that had one.
+
+        The profiler is thread-local and this is the step's own thread, which other imports use too.
+        """
         trace = run.record.trace
-        if trace and profiler.get() is None and run.trace_key:
-            profiler.init(run.trace_key, base_id=trace['base_id'], parent_id=trace['parent_id'])
-        return profiler.Trace(
-            'step', info={'step': self.name, 'import_id': run.claim.import_id, 'worker': run.claim.owner}
-        )
+        if not (trace and run.trace_key):
+            yield
+            return
+        profiler.clean()
+        profiler.init(run.trace_key, base_id=trace['base_id'], parent_id=trace['parent_id'])
+        info = {'step': self.name, 'import_id': run.claim.import_id, 'worker': run.claim.owner}
+        try:
+            with profiler.Trace('step', info=info):
+                yield
+        finally:
+            profiler.clean()
 
 
 def _arguments(function: Callable[..., object]) -> list[str]:
