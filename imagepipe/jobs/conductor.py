@@ -118,8 +118,9 @@ class ImportConductor(impl_nonblocking.NonBlockingConductor):
 
     def _run_engine(self, run: Run, engine: Engine) -> None:
         suspended = False
+        flow = engine.run_iter()
         try:
-            for _ in engine.run_iter():
+            for _ in flow:
                 if not suspended and (self._wait_timeout.is_stopped() or run.lost.is_set()):
                     engine.suspend()
                     suspended = True
@@ -129,6 +130,10 @@ class ImportConductor(impl_nonblocking.NonBlockingConductor):
         except errors.ImagepipeError as error:
             # The failure that the flow was reverted for; it stands in the import's row already.
             LOG.debug('The flow of import %s ended with %s', run.claim.import_id, error.code)
+        finally:
+            # Left in the middle, it would record a failure when it is collected, without a claim.
+            with contextlib.suppress(LostClaimError, exceptions.StorageFailure):
+                flow.close()
         if run.lost.is_set():
             raise errors.ClaimLost(import_id=run.claim.import_id)
 
