@@ -28,8 +28,8 @@ ONE_STORE = [
     'discard',
 ]
 TWO_FORMATS = [
-    'restage', 'retry:stage', 'stage', 'introspect', 'decompress', 'verify:qcow2', 'convert:raw', 'verify:raw',
-    'retry:store:fast', 'store:fast', 'retry:store:cheap', 'store:cheap', 'activate', 'notify', 'discard',
+    'restage', 'retry:stage', 'stage', 'introspect', 'decompress', 'verify:qcow2', 'convert:raw',
+    'verify:raw', 'retry:store:fast', 'store:fast', 'retry:store:cheap', 'store:cheap', 'activate', 'notify', 'discard',
 ]
 RESOURCES = {
     'run', 'intake', 'stores', 'judge', 'qemu_img', 'unpack', 'rooms', 'source', 'commit', 'decide',
@@ -70,7 +70,8 @@ def atoms(flow: linear_flow.Flow) -> list[atom.Atom]:
 
 def a_run(**fields: object) -> Run:
     record = Import(
-        id='import', image_id='image', method=Method.WEB_DOWNLOAD, state=ImportState.RUNNING, plan=ONE, **fields
+        id='import', image_id='image', method=Method.WEB_DOWNLOAD, state=ImportState.RUNNING, plan=ONE,
+        **fields,
     )
     return Run(record, Claim(import_id='import', image_id='image', owner='me', epoch=2), None)
 
@@ -100,8 +101,8 @@ class ShapeTestCase(testtools.TestCase):
 
     def test_one_conversion_for_each_format(self) -> None:
         names = self.names(SAME_TWICE, Method.GLANCE_DIRECT)
-        self.assertEqual(['convert:raw'], [name for name in names if name.startswith('convert:')])
-        self.assertEqual(['verify:qcow2', 'verify:raw'], [name for name in names if name.startswith('verify:')])
+        made = [name for name in names if name.startswith(('convert:', 'verify:'))]
+        self.assertEqual(['convert:raw', 'verify:qcow2', 'verify:raw'], made)
 
     def test_everything_that_is_required_is_provided_or_a_resource(self) -> None:
         for _, _, flow in flows():
@@ -197,7 +198,7 @@ class StepTestCase(testtools.TestCase):
     def test_nothing_is_reverted_once_it_is_committed_or_lost(self) -> None:
         undone = []
         step = _Answer(None)
-        step.undo = undone.append
+        step.undo = lambda **given: undone.append(given['run'])
         committed, lost, mine = a_run(), a_run(), a_run()
         committed.moved(ImportState.COMMITTED)
         lost.lost.set()
