@@ -27,7 +27,8 @@ def setup(conf: cfg.ConfigOpts) -> str | None:
     options = conf.profiler
     if not options.enabled:
         return None
-    # Not OSProfiler's own initializer: it logs the connection string, password and all.
+    # Neither OSProfiler's own initializer nor its log: both tell the connection string, password and all.
+    logging.getLogger('osprofiler').setLevel(logging.WARNING)
     try:
         driver = base.get_driver(
             options.connection_string,

@@ -122,7 +122,7 @@ class OpenStackClientTest(CommandLineTest):
         self.cloud.source.serve('/openstack', DATA)
         image_id = self.create('fetched')
         uri = self.cloud.source.url('/openstack')
-        self.succeed('import', '--method', 'web-download', '--uri', uri, '--store', 'cheap', image_id)
+        self.succeed('import', image_id, '--method', 'web-download', '--uri', uri, '--store', 'cheap')
         self.wait_status(image_id, 'active')
         self.assertEqual('cheap', self.json('show', image_id)['properties']['stores'])
 
@@ -203,7 +203,11 @@ class GlanceCommandTest(CommandLineTest):
             'http://10.0.0.1/image',
             image_id,
         )
-        self.refused(f'Image {image_id} is protected and cannot be deleted.', 'image-delete', image_id)
+        # Of a refused delete the client says no more than that.
+        self.refused(f"You are not permitted to delete the image '{image_id}'.", 'image-delete', image_id)
+        self.refused(
+            "Attribute 'os_glance_x' is reserved.", 'image-update', '--property', 'os_glance_x=1', image_id
+        )
         self.refused(f'Image {NOWHERE} could not be found.', 'image-show', NOWHERE)
         self.refused(f'Image ID {image_id} already exists.', 'image-create', '--id', image_id, *RAW)
         self.refused(f'{CAP} bytes', 'image-upload', '--file', self.file(bytes(CAP + 1)), image_id)
