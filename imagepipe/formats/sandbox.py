@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 
 #: Names inside the sandbox.
 INPUT = '/input'
-WORK = '/work'
+WORK = '/box'
 #: What a dynamically linked program needs to start.
 LIBRARIES = (
     '/lib', '/lib32', '/lib64', '/usr/lib', '/usr/lib32', '/usr/lib64', '/usr/local/lib', '/etc/ld.so.cache',

@@ -241,7 +241,7 @@ class Sandboxes(QemuImgCase):
             self.assertNotEqual(0, self.inside(f'[[ -e {path} ]]').returncode, path)
 
     def test_only_the_work_directory_can_be_written(self):
-        self.assertEqual(0, self.inside('echo x > /work/disk').returncode)
+        self.assertEqual(0, self.inside('echo x > /box/disk').returncode)
         self.assertEqual('x\n', (self.directory / 'inside' / 'disk').read_text())
         for path in ('/input', '/usr/lib/x', '/lib/x', '/bin/x'):
             self.assertNotEqual(0, self.inside(f'echo x > {path}').returncode, path)
