@@ -3,6 +3,7 @@
 import dataclasses
 from collections.abc import Callable
 
+from imagepipe import errors
 from imagepipe.db.transaction import Transaction
 from imagepipe.domain.import_ import Import
 from imagepipe.domain.transfer import TransferState
@@ -23,23 +24,31 @@ class Rooms:
         """Reserve staging for a step that will write `total` bytes (None: not known yet).
 
         Returns what the step calls with the bytes written so far; it reserves more before they
-        come. Raises StagingFull.
+        come: ahead where there is room, else just what is needed. Raises StagingFull.
         """
-        held = total if total is not None else GROWTH
-        run.db.run(lambda tx: self._set(tx, run, step, held))
+        held = self._reserve(run, step, 0) if total is None else self.hold(run, step, total)
 
         def grow(done: int) -> None:
             nonlocal held
-            if done <= held:
-                return
-            held = done + GROWTH
-            run.db.run(lambda tx: self._set(tx, run, step, held))
+            if done > held:
+                held = self._reserve(run, step, done)
 
         return grow
 
+    def _reserve(self, run: Run, step: str, needed: int) -> int:
+        try:
+            return self.hold(run, step, needed + GROWTH)
+        except errors.StagingFull:
+            return self.hold(run, step, needed)
+
+    def hold(self, run: Run, step: str, amount: int) -> int:
+        """Reserve exactly so many bytes for a step from now on. Raises StagingFull."""
+        run.db.run(lambda tx: self._set(tx, run, step, amount))
+        return amount
+
     def close(self, run: Run, step: str) -> None:
         """Give back what a step holds."""
-        run.db.run(lambda tx: self._set(tx, run, step, 0))
+        self.hold(run, step, 0)
 
     def _set(self, tx: Transaction, run: Run, step: str, amount: int) -> None:
         staged = dict(tx.imports.get(run.claim.import_id).staged)

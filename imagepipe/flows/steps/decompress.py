@@ -28,7 +28,7 @@ class Decompress(Step):
                 name, reader, algorithms=run.plan.digests, limit=run.plan.size_cap,
                 progress=lambda done: (room(done), run.progress(self.name, done)),
             )
-        room(received.size)
+        rooms.hold(run, self.name, received.size)
         recorded = received.as_json()
         judge(recorded['verdict'], run.plan)
         return recorded

@@ -60,7 +60,7 @@ class Download(Step):
                 name, _Joined(prefix, download), algorithms=run.plan.digests, limit=run.plan.size_cap,
                 progress=lambda done: (room(done), run.progress(self.name, done, download.total)),
             )
-            room(received.size)
+            rooms.hold(run, self.name, received.size)
         self._discard_earlier(run, staging)
         return received.as_json()
 
