@@ -1,5 +1,6 @@
 """How an import ended, in words, and how to go on."""
 
+import shlex
 from collections.abc import Mapping
 
 from imagepipe.cmd import service, tables
@@ -105,7 +106,8 @@ def _hint(home: Home, source: ImageSource, code: str | None, detected: str | Non
     again = service.command(home, 'quickstart')
     if code == 'imagepipe.format.mismatch' and detected:
         declare = 'raw' if detected == 'gpt' else detected
-        return [f'\nIf that is what it is: {again} --disk-format {declare} {source.path or source.url}']
+        given = shlex.quote(str(source.path or source.url))
+        return [f'\nIf that is what it is: {again} --disk-format {declare} {given}']
     if code == 'imagepipe.source.refused':
         return [
             '\nOnly public addresses and the ports 80 and 443 are fetched from. For others write',

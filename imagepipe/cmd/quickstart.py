@@ -12,7 +12,8 @@ from imagepipe.cmd.home import Home
 from imagepipe.cmd.image_source import ImageSource
 
 ENDS = ('succeeded', 'failed', 'cancelled')
-_INTERRUPTED = 130
+#: Exit status after Ctrl-C, as shells have it.
+INTERRUPTED = 130
 _LOOK = 0.15
 _DRAW = 0.05
 
@@ -37,7 +38,7 @@ def run(
         return 1
     except _WatchInterrupted as interrupted:
         _say(outcome.interrupted(home, client.url, interrupted.import_id))
-        return _INTERRUPTED
+        return INTERRUPTED
     except SilenceError as silence:
         if home.running() is not None:
             raise
@@ -78,7 +79,7 @@ def _port(host: str, port: int | None) -> int:
     return 0
 
 
-class _WatchInterrupted(Exception):  # noqa: N818
+class _WatchInterrupted(Exception):
     """Ctrl-C while an import was watched; it goes on."""
 
     def __init__(self, import_id: str) -> None:

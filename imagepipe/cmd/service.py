@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import shlex
 import signal
 import socket
 import sys
@@ -156,13 +157,13 @@ def client_settings(url: str) -> str:
 
 def command(home: Home, name: str) -> str:
     """How a user says this to the service of this directory."""
-    data = '' if home == Home.default() else f' --data {home.path}'
-    return f'{_called("imagepipe-standalone")} {name}{data}'
+    data = [] if home == Home.default() else ['--data', str(home.path)]
+    return shlex.join([_called('imagepipe-standalone'), name, *data])
 
 
 def manage(home: Home, words: str) -> str:
     """How a user calls imagepipe-manage for this directory."""
-    return f'{_called("imagepipe-manage")} {" ".join(home.arguments())} {words}'
+    return f'{shlex.join([_called("imagepipe-manage"), *home.arguments()])} {words}'
 
 
 def _called(name: str) -> str:

@@ -41,6 +41,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _fail(str(error))
     except RefusalError as error:
         return _fail(f'{error} ({error.code}, request {error.request_id})')
+    except KeyboardInterrupt:
+        _fail('Interrupted.')
+        return quickstart.INTERRUPTED
 
 
 def _fail(sentence: str) -> int:

@@ -6,6 +6,7 @@ import json
 import os
 import pathlib
 import re
+import shlex
 import signal
 import socket
 import subprocess
@@ -17,7 +18,7 @@ import testtools
 
 from imagepipe.cmd import home as homes
 from imagepipe.tests.fixtures import commands, images
-from imagepipe.tests.fixtures.http_server import HttpServer
+from imagepipe.tests.fixtures.http_server import Fault, HttpServer
 from imagepipe.tests.fixtures.tools import need
 from imagepipe.tests.fixtures.workers import wait_until
 
@@ -51,8 +52,8 @@ class Standalone(fixtures.Fixture):
         self._test.assertNotIn('Traceback', said)
         return said
 
-    def foreground(self, *words: object) -> subprocess.Popen:
-        """The service as a child of this process; what it prints is in `printed`."""
+    def start(self, *words: object) -> subprocess.Popen:
+        """The command as a child of this process, which prints into `printed`."""
         self.printed = self.root / 'printed'
         with self.printed.open('wb') as output:
             argv = [sys.executable, '-m', 'imagepipe.cmd.standalone', '--data', self.home.path, *words]
@@ -61,6 +62,11 @@ class Standalone(fixtures.Fixture):
                 stdout=output, stderr=output, start_new_session=True,
             )  # fmt: skip
         self.addCleanup(self._kill, process)
+        return process
+
+    def foreground(self, *words: object) -> subprocess.Popen:
+        """The service as a child of this process."""
+        process = self.start(*words)
         wait_until(
             lambda: process.poll() is not None or 'ready at' in self.printed.read_text(), 'it is ready'
         )
@@ -163,7 +169,9 @@ class QuickstartTest(Case):
         self.assertEqual(image['checksum'], again['checksum'])
         self.assertEqual((2, pid), (len(service.images()), service.home.running().pid))
 
-        self.assertIn('imagepipe has stopped.', service.call('stop'))
+        (stop,) = re.findall(r'^  Stop +(.+)$', second, re.MULTILINE)
+        _, *words = shlex.split(stop)
+        self.assertIn('imagepipe has stopped.', service.call(*words))
         self.assertEqual([], service.processes())
         service.call('status', expect=3)
         self.assertIn('made by an earlier run', service.call('quickstart', '--port', 0))
@@ -237,6 +245,27 @@ class QuickstartTest(Case):
         self.assertIn('Image disk.qcow2 is active.', said)
         self.assertNotIn('upload:', said)
         self.imported(service, said)
+
+    def test_whoever_stops_watching_stops_nothing(self) -> None:
+        service = self.standalone()
+        source = self.useFixture(HttpServer())
+        source.serve('/disk.qcow2', bytes(100_000), fault=Fault(stall_after=50_000))
+        service.home.make()
+        service.home.local.write_text(
+            f'[import_filtering_opts]\nallowed_hosts = 127.0.0.1\nallowed_ports = {source.port}\n'
+        )
+        process = service.start('quickstart', '--port', 0, source.url('/disk.qcow2'))
+        self.assertTrue(source.stalled.wait(60))
+        process.send_signal(signal.SIGINT)
+        self.assertEqual(130, process.wait(60))
+        said = service.printed.read_text()
+        self.assertIn(f'The import goes on at {service.url} without being watched.', said)
+        self.assertIn('Imports at work  1', service.call('status'))
+        for words in re.findall(r'^  (?:Watch|Cancel) +\S*imagepipe-manage (.*)$', said, re.MULTILINE):
+            last = commands.run(self, sys.executable, '-m', 'imagepipe.cmd.manage', *shlex.split(words))
+        self.assertIn('is reverting', last)
+        wait_until(lambda: 'Imports at work  0' in service.call('status'), 'the import is cancelled')
+        self.assertEqual([], service.files('staging') + service.files('stores'))
 
     def test_without_the_tools_for_a_disk(self) -> None:
         service = self.standalone()
