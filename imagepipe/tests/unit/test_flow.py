@@ -29,7 +29,8 @@ ONE_STORE = [
 ]
 TWO_FORMATS = [
     'restage', 'retry:stage', 'stage', 'introspect', 'decompress', 'verify:qcow2', 'convert:raw',
-    'verify:raw', 'retry:store:fast', 'store:fast', 'retry:store:cheap', 'store:cheap', 'activate', 'notify', 'discard',
+    'verify:raw', 'retry:store:fast', 'store:fast', 'retry:store:cheap', 'store:cheap', 'activate', 'notify',
+    'discard',
 ]
 RESOURCES = {
     'run', 'intake', 'stores', 'judge', 'qemu_img', 'unpack', 'rooms', 'source', 'commit', 'decide',

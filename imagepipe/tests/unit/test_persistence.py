@@ -1,6 +1,7 @@
 """What TaskFlow's records cost and when they are written: only changes, only by who holds the claim."""
 
 import contextlib
+import itertools
 import threading
 from collections.abc import Iterator
 
@@ -164,7 +165,7 @@ class PersistenceTestCase(testscenarios.WithScenarios, testtools.TestCase):
 
     def test_each_further_step_costs_few_statements_and_two_transactions(self) -> None:
         costs = [self.cost(number) for number in (1, 2, 3, 4)]
-        more = {later - earlier for earlier, later in zip(costs, costs[1:], strict=False)}
+        more = {later - earlier for earlier, later in itertools.pairwise(costs)}
         self.assertThat(more, matchers.HasLength(1))
         # RUNNING and SUCCESS; each the fence, the atom, the step (and BEGIN, where we send it).
         self.assertThat(more.pop(), matchers.LessThan(10))
