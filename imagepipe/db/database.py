@@ -11,6 +11,7 @@ import datetime
 import logging
 import random
 import threading
+import time
 from collections.abc import Callable
 from typing import TypeVar
 
@@ -32,11 +33,14 @@ _CHANGED = (errors.ImageChanged,)
 class Database:
     """One database; safe to use from many threads."""
 
-    def __init__(self, engine: sa.Engine, *, attempts: int = 12, pause: float = 0.02) -> None:
+    def __init__(
+        self, engine: sa.Engine, *, attempts: int = 12, pause: float = 0.02, patience: float = 20.0
+    ) -> None:
         self.engine = engine
         self.now = clock.now(engine.dialect.name)
         self._attempts = attempts
         self._pause = pause
+        self._patience = patience
         self._never = threading.Event()
         # SQLite's writers poll for their turn: those of one process had better queue.
         sqlite = engine.dialect.name == 'sqlite'
@@ -58,11 +62,13 @@ class Database:
         return FencedDatabase(self, claim)
 
     def _repeat(self, operation: Operation, *, read_only: bool, claim: Claim | None) -> Result:
+        until = time.monotonic() + self._patience
         for attempt in range(1, self._attempts + 1):
             try:
                 return self._once(operation, read_only=read_only, claim=claim)
             except (*_CHANGED, _Repeatable) as error:
-                if attempt == self._attempts:
+                if attempt == self._attempts or time.monotonic() > until:
+                    LOG.warning('A transaction was given up after %s attempts: %s', attempt, error)
                     raise _final(error) from error
                 self._never.wait(self._pause * 2 ** min(attempt, 6) * random.random())  # noqa: S311
         raise errors.DatabaseUnavailable()
@@ -81,7 +87,10 @@ class Database:
                     return _commit(transaction, result)
         except _REPEATABLE as error:
             raise _Repeatable(str(error)) from error
-        except (db_exc.DBError, sa.exc.OperationalError) as error:
+        except sa.exc.OperationalError as error:
+            # From connecting or from BEGIN, which oslo.db's filters do not see: nothing was done yet.
+            raise _Repeatable(str(error)) from error
+        except db_exc.DBError as error:
             if _is_busy(error):
                 raise _Repeatable(str(error)) from error
             raise
@@ -135,7 +144,6 @@ def _commit(transaction: sa.RootTransaction, result: Result) -> Result:
 
 
 def _is_busy(error: Exception) -> bool:
-    # SQLite's; it comes from the BEGIN, which oslo.db's filters do not see.
     text = str(error)
     return 'database is locked' in text or 'database table is locked' in text
 
