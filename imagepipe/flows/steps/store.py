@@ -1,5 +1,6 @@
 """store: the prepared data is in one store."""
 
+import logging
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,8 @@ from imagepipe.flows.steps.base import Step
 
 if TYPE_CHECKING:
     from imagepipe.db.transaction import Transaction
+
+LOG = logging.getLogger(__name__)
 
 _UNDECIDED = (LocationState.PENDING, LocationState.COPYING, LocationState.FAILED)
 
@@ -72,7 +75,14 @@ class Store(Step):
 
     def _tolerate(self, run: Run, stores: Mapping[str, object],
                   error: errors.ImagepipeError) -> dict[str, object]:
-        self._remove(run, stores)
+        try:
+            self._remove(run, stores)
+        except (errors.ClaimLost, errors.DatabaseUnavailable):
+            raise
+        except errors.ImagepipeError as trouble:
+            # A store that is down discards nothing either: the commit leaves its location to the sweeper.
+            LOG.warning('What import %s left in store %s is left to the sweeper: %s',
+                        run.claim.import_id, self._target.store, trouble)
         run.failed(self.name, error)
         found = {'status': 'failed', 'code': error.code, 'message': error.message}
         run.db.run(lambda tx: _note(tx, run, self._target.store, found))
