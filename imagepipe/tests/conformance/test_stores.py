@@ -10,7 +10,7 @@ from imagepipe import errors
 from imagepipe.domain import names
 from imagepipe.stores.store import Store
 from imagepipe.stores.streams import StagedFile
-from imagepipe.tests.fixtures import stores
+from imagepipe.tests.fixtures import stores, tools
 from imagepipe.tests.fixtures.streams import Drip
 
 KIB = 1 << 10
@@ -33,6 +33,7 @@ class StoreConformance:
         super().setUp()
         self.driver = self.useFixture(self.backend())
         self.store = self.driver.store
+        tools.took_part('store', f'{type(self.driver).__name__}: {type(self.driver).__doc__.splitlines()[0]}')
         self.name = names.object_name(IMAGE, IMPORT, 1, 'data')
         self.addCleanup(lambda: self.assertEqual([], self.driver.leftovers(), 'left behind in the store'))
         self.addCleanup(lambda: self.store.discard(self.name))

@@ -39,6 +39,7 @@ class MessagingTest(testtools.TestCase):
                 connection.ensure_connection(max_retries=1, timeout=5)
             except OSError:
                 tools.missing(self, 'RabbitMQ at 127.0.0.1:5672')
+            tools.took_part('broker', 'RabbitMQ')
             exchange = kombu.Exchange('glance', type='topic', durable=False)
             queue = kombu.Queue(f'{topic}.info', exchange, routing_key=f'{topic}.info', durable=False)
             bound = queue(connection.channel())
