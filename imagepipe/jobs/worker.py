@@ -57,10 +57,11 @@ class Worker:
         )
         self._keeper = Keeper(
             services, self.conductor, lease=self._conf.lease, stuck_after=self._conf.stuck_after,
-            on_stuck=self._replace_me, beat=beat,
+            on_stuck=self._replace_me, beat=self._sign,
         )
         self.sweeper = Sweeper(services, interval=self._conf.sweep_interval) if sweeps else None
         self._stopping = threading.Event()
+        self._beat = beat
 
     def run(self) -> None:
         """Work until stop() or SIGTERM; returns when every claim is ended or given back."""
@@ -112,6 +113,15 @@ class Worker:
 
         signal.signal(signal.SIGTERM, stop)
         signal.signal(signal.SIGINT, stop)
+
+    def _sign(self) -> None:
+        """Tell the supervisor that this worker lives; where nobody listens any more, stop."""
+        try:
+            self._beat()
+        except OSError as error:
+            if not self._stopping.is_set():
+                LOG.error('The supervisor does not listen any more (%s); this worker ends', error)
+            self.stop()
 
     def _after_grace(self) -> None:
         """Steps that outlast the grace period die with the process; their claims are given back first.
