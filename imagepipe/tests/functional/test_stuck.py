@@ -9,8 +9,8 @@ from imagepipe.tests.fixtures.stories import Ending, Story, check_aftermath
 from imagepipe.tests.fixtures.workers import wait_until
 
 EXHAUSTED = Ending(state=ImportState.FAILED, error_code='imagepipe.import.attempts_exhausted')
-#: Stuck after a second without a sign; three times, and the import is given up.
-IMPATIENT = {'conductor.stuck_after': 1.0, 'conductor.grace': 0.5, 'conductor.max_attempts': 3}
+#: Stuck after seconds without a sign; three times, and the import is given up.
+IMPATIENT = {'conductor.stuck_after': 4.0, 'conductor.grace': 0.5, 'conductor.max_attempts': 3}
 
 
 class StuckStoreTestCase(testtools.TestCase):
@@ -59,7 +59,7 @@ class StuckStoreTestCase(testtools.TestCase):
         other, _ = story.begin()
         worker = story.workers.start(endless=(story.image_id, other))
         story.workers.wait_event(other, 'goes-on')
-        wait_until(lambda: story.beats(worker) > 8, 'two seconds and more of keeping')
+        wait_until(lambda: story.beats(worker) > 8, 'eight seconds and more of keeping')
         self.assertIsNone(worker.process.exitcode)
         self.assertEqual(0, self.crashes(story, steps.store('fast')))
 
