@@ -194,7 +194,7 @@ class FailingStoreTestCase(Case):
         gate = threading.Event()
         self.addCleanup(gate.set)
         self.slow.hang_on_put(gate)
-        image_id, import_id = self.begin(self.pipe, stores=['slow', 'fast'])
+        _, import_id = self.begin(self.pipe, stores=['slow', 'fast'])
         self.assertTrue(self.slow.hanging.wait(60))
         response = self.pipe.call('POST', f'/v2/imports/{import_id}/cancel')
         self.assertEqual((202, 'reverting'), (response.status_int, response.json['state']))
