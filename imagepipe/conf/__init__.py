@@ -16,6 +16,8 @@ from oslo_log import log
 from imagepipe import errors
 
 CONFIG_DIR = '/etc/imagepipe'
+#: Libraries that tell keys, signatures or tokens when they log at debug level.
+_DISCREET = ('botocore=INFO', 'boto3=INFO', 's3transfer=INFO', 'swiftclient=WARN', 'osprofiler=WARN')
 
 
 def modules() -> Iterator[ModuleType]:
@@ -32,6 +34,7 @@ def new() -> cfg.ConfigOpts:
     log.register_options(conf)
     # The resource that a worker's log lines are about is an import.
     conf.set_default('instance_uuid_format', '[import: %(uuid)s] ')
+    conf.set_default('default_log_levels', [*log.get_default_log_levels(), *_DISCREET])
     for module in modules():
         module.register(conf)
     return conf
