@@ -8,28 +8,22 @@ each import; what is shown is VmHWM of the API's and the conductor's worker.
 """
 
 import argparse
-import http.server
-import os
-import re
 import shutil
 import sys
 import tempfile
-import threading
-from collections.abc import Iterator
 
 import requests
 import testtools
 
 from imagepipe.domain.import_ import ImportState
+from imagepipe.tests.fixtures.bulk import MIB, BulkSource, peak, pieces
 from imagepipe.tests.fixtures.cloud import CloudFixture
 
-MIB = 1 << 20
 SIZES = (256, 4096)
 METHODS = ('glance-direct', 'web-download')
 #: MiB that the large import may need more.
 ALLOWED = 20
 _HOUR = 3600.0
-_BLOCK = os.urandom(MIB)
 
 
 class Nobody(testtools.TestCase):
@@ -39,51 +33,21 @@ class Nobody(testtools.TestCase):
         """The name that a TestCase must be made with."""
 
 
-class Source(http.server.BaseHTTPRequestHandler):
-    """Sends as many MiB as the path says, in chunks."""
-
-    protocol_version = 'HTTP/1.1'
-
-    def do_GET(self) -> None:
-        """Whole, whatever range is asked for."""
-        self.send_response(200)
-        self.send_header('Transfer-Encoding', 'chunked')
-        self.send_header('Connection', 'close')
-        self.end_headers()
-        for piece in pieces(int(self.path.strip('/'))):
-            self.wfile.write(b'%x\r\n%b\r\n' % (len(piece), piece))
-        self.wfile.write(b'0\r\n\r\n')
-        self.close_connection = True
-
-    def log_message(self, *_args: object) -> None:
-        """Quiet."""
-
-
-def pieces(size: int) -> Iterator[bytes]:
-    """So many MiB, of which no two are the same."""
-    for number in range(size):
-        yield number.to_bytes(8, 'big') + _BLOCK[8:]
-
-
 def peaks(size: int, method: str) -> dict[str, float]:
     """MiB of memory at their peak, of each process, in one import of so many MiB."""
-    with http.server.ThreadingHTTPServer(('127.0.0.1', 0), Source) as source:
-        threading.Thread(target=source.serve_forever, daemon=True).start()
-        try:
-            return _imported(size, method, source.server_port)
-        finally:
-            source.shutdown()
+    with BulkSource() as source:
+        return _imported(size, method, source)
 
 
-def _imported(size: int, method: str, port: int) -> dict[str, float]:
-    overrides = {'import_filtering_opts.allowed_ports': port, 'transfers.client_timeout': 600}
+def _imported(size: int, method: str, source: BulkSource) -> dict[str, float]:
+    overrides = {'import_filtering_opts.allowed_ports': source.port, 'transfers.client_timeout': 600}
     with CloudFixture(Nobody('nothing'), stores=('fast',), overrides=overrides) as cloud:
         image_id = cloud.image()
         if method == 'glance-direct':
             _stage(cloud, image_id, size)
             import_id = cloud.start(image_id)
         else:
-            import_id = cloud.start(image_id, uri=f'http://127.0.0.1:{port}/{size}')
+            import_id = cloud.start(image_id, uri=source.url(size))
         record = cloud.wait(import_id, seconds=_HOUR)
         if record.state is not ImportState.SUCCEEDED:
             raise SystemExit(f'The import of {size} MiB failed: {record.error_code} {record.error_message}')
@@ -101,12 +65,6 @@ def _stage(cloud: CloudFixture, image_id: str, size: int) -> None:
         headers={'Content-Type': 'application/octet-stream'},
     )  # fmt: skip
     response.raise_for_status()
-
-
-def peak(pid: int) -> float:
-    """MiB of resident memory at the peak of a process."""
-    with open(f'/proc/{pid}/status') as file:
-        return int(re.search(r'^VmHWM:\s+(\d+) kB', file.read(), re.MULTILINE)[1]) / 1024
 
 
 def main() -> int:
