@@ -115,8 +115,6 @@ def _engine(conf: cfg.ConfigOpts) -> engines.sa.Engine:
     )
     tracing.trace_statements(engines.sa, engine, conf)
     return engine
-    tracing.trace_statements(engines.sa, engine, conf)
-    return engine
 
 
 def _rules(conf: cfg.ConfigOpts) -> Rules:
