@@ -76,7 +76,10 @@ class ServerCase(testscenarios.WithScenarios, testtools.TestCase):
         nothing = dict.fromkeys(('size', 'virtual_size', 'checksum', 'os_hash_algo', 'os_hash_value'))
         self.assertEqual(nothing, {name: image[name] for name in nothing})
         self.until(lambda: self.files() == self.before, 'nothing left')
-        self.assertEqual([], self.parts.services.db.read(lambda tx: tx.transfers.of_image(image_id)))
+        self.until(lambda: self.rows(image_id) == [], 'the transfer forgotten')
+
+    def rows(self, image_id: str) -> list[object]:
+        return self.parts.services.db.read(lambda tx: tx.transfers.of_image(image_id))
 
     def assert_code(self, status: int, code: str, response: object) -> None:
         self.assertEqual(status, response.status, response.content)
