@@ -9,7 +9,7 @@ import dataclasses
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 
 from oslo_context import context
 
@@ -169,10 +169,12 @@ class Run:
         with self._lock:
             return self._errors.get(step)
 
-    def last_error(self) -> tuple[str, errors.ImagepipeError] | None:
-        """The latest error of any step, and the step."""
+    def last_error(self, classes: Collection[str] = ()) -> tuple[str, errors.ImagepipeError] | None:
+        """The latest error of any step, and the step; of these classes (module.name) if some are given."""
         with self._lock:
-            return list(self._errors.items())[-1] if self._errors else None
+            found = list(reversed(self._errors.items()))
+        wanted = (each for each in found if not classes or _class_name(each[1]) in classes)
+        return next(wanted, None)
 
     def take_progress(self) -> Mapping[str, tuple[int, int | None]]:
         """Progress that was not written yet."""
@@ -212,3 +214,7 @@ class Run:
                     'Import %s was lost, and what this worker wrote is left to the sweeper: %s',
                     self.claim.import_id, error,
                 )
+
+
+def _class_name(error: errors.ImagepipeError) -> str:
+    return f'{type(error).__module__}.{type(error).__qualname__}'

@@ -51,7 +51,9 @@ def decide(run: Run, failed: Sequence[failure.Failure]) -> None:
 
     Raises ImportNotCancellable when the import is committed: then nothing may be reverted.
     """
-    step, error = run.last_error() or (None, _remembered(failed))
+    # Other steps may have failed at the same time with what would have been tried again.
+    classes = {next(iter(found)) for found in failed}
+    step, error = run.last_error(classes) or (None, _remembered(failed))
 
     def change(tx: Transaction) -> ImportState:
         if not isinstance(error, errors.ImportCancelled):
