@@ -13,6 +13,7 @@ import testtools
 
 from imagepipe import errors
 from imagepipe.jobs.sweeper import Sweeper
+from imagepipe.stores.memory import InMemoryStore
 from imagepipe.tests.fixtures import images
 from imagepipe.tests.fixtures.databases import KINDS
 from imagepipe.tests.fixtures.fetching import some_bytes
@@ -21,6 +22,21 @@ from imagepipe.tests.fixtures.workers import wait_until
 
 DATA = some_bytes(300_000)
 BOTH = ('glance-direct', 'web-download')
+
+
+def replaced(path: str) -> None:
+    """Another file of the same size is there; what a store has taken over stays."""
+    pathlib.Path(f'{path}.other').write_bytes(DATA[::-1])
+    os.replace(f'{path}.other', path)
+
+
+class ShortStore(InMemoryStore):
+    """Says yes, and keeps a byte less."""
+
+    def put(self, name: str, stream: object, size: int | None) -> str:
+        url = super().put(name, stream, size)
+        self.contents[name] = self.contents[name][:-1]
+        return url
 
 
 class Case(testtools.TestCase):
@@ -180,10 +196,21 @@ class FailingStoreTestCase(Case):
         self.assertEqual(('active', '', 'bad'), self.progress(self.pipe, image_id))
         self.pipe.check_records()
 
-    def test_a_store_that_keeps_less_than_it_was_given_is_noticed(self):
-        self.bad.fail_on('size', lambda: errors.StoreObjectMissing(store='bad'))
+    def test_a_store_that_does_not_know_what_it_was_given_is_noticed(self):
+        self.bad.fail_on('size', errors.StoreObjectMissing)
         _, import_id = self.begin(self.pipe, stores=['bad', 'fast'])
         self.pipe.fail(import_id, 'imagepipe.store.object_missing', step='store:bad')
+
+    def test_the_error_is_that_of_the_step_for_which_the_import_was_reverted(self):
+        # 'slow' fails in passing, after 'bad' failed for good and before that was decided over.
+        failed = threading.Event()
+        self.addCleanup(failed.set)
+        self.bad.fail_on_put(lambda: failed.set() or errors.StoreFull(store='bad'))
+        self.slow.fail_on_put(lambda: failed.wait(60) and errors.StoreTransient(store='slow'))
+        for _ in range(5):
+            failed.clear()
+            _, import_id = self.begin(self.pipe, stores=['bad', 'slow'])
+            self.pipe.fail(import_id, 'imagepipe.store.full', step='store:bad', again=None)
 
     def test_a_defect_of_a_driver_is_an_internal_error_and_leaves_nothing(self):
         self.bad.fail_on_put(ZeroDivisionError)
@@ -218,12 +245,22 @@ class FailingStoreTestCase(Case):
         self.pipe.check_records()
 
 
+class ShortStoreTestCase(Case):
+    """A store that is not to be believed."""
+
+    def test_a_store_that_keeps_less_than_it_was_given_is_noticed(self):
+        pipe = self.useFixture(PipelineFixture(self, memory=(ShortStore('short'),)))
+        _, import_id = self.begin(pipe, stores=['short', 'fast'])
+        found = pipe.fail(import_id, 'imagepipe.store.data_differs', step='store:short')
+        self.assertEqual("Store 'short' holds other data than was sent to it.", found['error']['message'])
+
+
 class LostStagingTestCase(testscenarios.WithScenarios, Case):
     """The staged file vanishes, or is another one, when the store is about to read it."""
 
     scenarios = [
         ('removed', {'harm': os.unlink}),
-        ('changed', {'harm': lambda path: pathlib.Path(path).write_bytes(DATA[::-1])}),
+        ('changed', {'harm': replaced}),
     ]
 
     def setUp(self):
