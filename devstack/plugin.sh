@@ -50,6 +50,8 @@ function configure_imagepipe_uwsgi {
     iniset "$IMAGEPIPE_UWSGI_CONF" uwsgi threads "$IMAGEPIPE_API_THREADS"
     iniset "$IMAGEPIPE_UWSGI_CONF" uwsgi thunder-lock true
     iniset "$IMAGEPIPE_UWSGI_CONF" uwsgi buffer-size 65535
+    # The largest chunk of an upload; uWSGI's own 1 MiB breaks off clients that send larger ones.
+    iniset "$IMAGEPIPE_UWSGI_CONF" uwsgi chunked-input-limit 67108864
 }
 
 function configure_imagepipe_apache {

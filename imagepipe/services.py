@@ -75,6 +75,7 @@ class Services:
             intake=Intake(
                 stores=stores, staging=staging, rules=rules,
                 algorithms=(conf.hashing_algorithm, *conf.import_flow.digests),
+                patience=conf.transfers.store_timeout,
             ),
             fetcher=_fetcher(conf),
             secrets=_secrets(conf),
