@@ -1,13 +1,12 @@
 """Bad requests and bad images, each refused with its code and its sentence, and nothing left behind.
 
-The tables are what the documentation shows: `python -m imagepipe.tests.functional.test_import_refusals`
-prints them. In a sentence, … stands for a part that differs from case to case.
+The tables are what the documentation shows (test_web_download prints them all). In a sentence, … stands
+for a part that differs from case to case.
 """
 
 import dataclasses
 import json
 import re
-import sys
 from collections.abc import Mapping
 
 import testscenarios
@@ -521,7 +520,3 @@ def table() -> list[tuple[str, str, str, str]]:
     return [(each.case, str(each.error.status), each.code, each.sentence) for each in REFUSED] + [
         (each.case, '202', each.code, each.sentence) for each in BAD
     ]
-
-
-if __name__ == '__main__':
-    sys.stdout.writelines(' | '.join(row) + '\n' for row in table())

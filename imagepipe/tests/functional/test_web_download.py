@@ -1,7 +1,12 @@
-"""Sources on the network: what is refused, what is tried again, and what is continued."""
+"""Sources on the network: what is refused, what is tried again, and what is continued.
+
+`python -m imagepipe.tests.functional.test_web_download` prints the table of everything refused:
+requests, images, sources.
+"""
 
 import dataclasses
 import os
+import sys
 import threading
 from collections.abc import Mapping
 
@@ -9,6 +14,7 @@ import sqlalchemy as sa
 import testscenarios
 import testtools
 
+from imagepipe import errors
 from imagepipe.db import schema
 from imagepipe.db.transaction import Transaction
 from imagepipe.tests.fixtures import images
@@ -17,7 +23,7 @@ from imagepipe.tests.fixtures.fetching import some_bytes
 from imagepipe.tests.fixtures.http_server import Fault
 from imagepipe.tests.fixtures.pipeline import PipelineFixture, step
 from imagepipe.tests.fixtures.workers import WorkersFixture, wait_until
-from imagepipe.tests.functional.test_import_refusals import expect
+from imagepipe.tests.functional import test_import_refusals as refusals
 
 MIB = 1 << 20
 SOME = some_bytes(3 * MIB + 17)
@@ -211,7 +217,7 @@ class BadSourceTestCase(testscenarios.WithScenarios, testtools.TestCase):
         image_id = pipe.image('raw')
         import_id = pipe.start(image_id, uri=pipe.serve(image_id, SOME, bad.fault), stores=['fast', 'cheap'])
         found = pipe.fail(import_id, bad.code, step='stage', again=None)
-        expect(self, bad.sentence.rstrip('.'), found['error']['message'].rstrip('.'))
+        refusals.expect(self, bad.sentence.rstrip('.'), found['error']['message'].rstrip('.'))
         self.assertEqual(bad.attempts, step(found, 'stage')['attempt'])
         pipe.source.release.set()
         pipe.retry(image_id, b'a small raw image')
@@ -421,3 +427,23 @@ class SharedImageTestCase(testtools.TestCase):
             self.assertIn('succeeded', response.text)
             for secret in ('hidden', '127.0.0.1', str(pipe.source.port)):
                 self.assertNotIn(secret, response.text)
+
+
+class TableTestCase(testtools.TestCase):
+    """The table that is printed."""
+
+    def test_every_row_has_a_registered_code_and_a_case_of_its_own(self):
+        rows = table()
+        self.assertEqual(set(), {code for _, _, code, _ in rows} - set(errors.REGISTRY))
+        cases = [case for case, *_ in rows]
+        self.assertEqual(sorted(set(cases)), sorted(cases))
+
+
+def table() -> list[tuple[str, str, str, str]]:
+    """Case, HTTP status (202 where the import is accepted and fails), error code, sentence."""
+    sources = [(f'source: {bad.case}', '202', bad.code, bad.sentence) for bad in BAD]
+    return [*refusals.table(), *sources]
+
+
+if __name__ == '__main__':
+    sys.stdout.writelines(' | '.join(row) + '\n' for row in table())
