@@ -290,10 +290,14 @@ class SecretsTest(testtools.TestCase):
 
     def test_the_search_sees_command_lines_and_other_spellings(self):
         secret = SECRETS['s3 secret key']
-        child = subprocess.Popen([sys.executable, '-c', 'input()', secret], stdin=subprocess.PIPE)
+        idle = 'import sys; sys.stdin.read()'
+        child = subprocess.Popen([sys.executable, '-c', idle, secret], stdin=subprocess.PIPE)
         self.addCleanup(child.wait)
         self.addCleanup(child.stdin.close)
-        self.assertEqual({'s3 secret key'}, find(command_lines([child])))
+        # Between fork and exec it is still called as this process is.
+        wait_until(
+            lambda: find(command_lines([child])) == {'s3 secret key'}, 'the search sees a command line'
+        )
         self.assertEqual({'password of the broker'}, find('amqp://guest%3Aguest@host'))
         self.assertEqual({'s3 secret key'}, find(base64.b64encode(secret.encode()).decode()))
 

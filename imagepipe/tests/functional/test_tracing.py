@@ -10,7 +10,7 @@ import fixtures
 import redis
 import requests
 import testtools
-from osprofiler import profiler, web
+from osprofiler import notifier, profiler, web
 from osprofiler.drivers import base
 
 from imagepipe import tracing
@@ -143,7 +143,16 @@ def _flat(report):
         yield from _flat(child)
 
 
-class LeakTest(testtools.TestCase):
+class QuietTest(testtools.TestCase):
+    """OSProfiler's notifier is the process's: here it tells nobody, and afterwards it is as before."""
+
+    def setUp(self):
+        super().setUp()
+        self.addCleanup(notifier.set, notifier.get())
+        notifier.set(lambda info: None)
+
+
+class LeakTest(QuietTest):
     """Steps of many imports share threads, and the profiler is the thread's."""
 
     def test_the_next_step_in_a_thread_has_its_own_trace(self):
@@ -180,7 +189,7 @@ class _Run:
         return None
 
 
-class DriverTest(testtools.TestCase):
+class DriverTest(QuietTest):
     def test_a_driver_that_is_away_fails_nothing(self):
         log = self.useFixture(fixtures.FakeLogger(level=logging.WARNING))
 
