@@ -41,6 +41,10 @@ NO_SOURCE = Ending(
     state=ImportState.FAILED, error_code='imagepipe.source.unavailable', error_step=steps.STAGE
 )
 
+#: Atoms that an import which is killed in a store has not come to, and whose reverts are never called.
+NOT_YET_RUN = frozenset({steps.ACTIVATE, *AFTER_THE_COMMIT})
+CANCELLED = Ending(state=ImportState.CANCELLED, error_code='imagepipe.import.cancelled')
+
 
 def refused(store: str) -> Ending:
     """A store had to succeed and did not."""
@@ -259,6 +263,31 @@ class DirectMustPostgreSQLTestCase(Crash, testtools.TestCase):
 
 class WebMayPostgreSQLTestCase(Crash, testtools.TestCase):
     scenarios = scenarios(on_postgresql(WEB_MAY, *INSIDE_AND_AFTER))
+
+
+class ForcedRevertTestCase(testscenarios.WithScenarios, testtools.TestCase):
+    """A cancelled import whose worker is dead is reverted atom by atom; that worker dies in each of them."""
+
+    scenarios = [
+        (str(point), {'point': point})
+        for node in WEB_MUST.atoms() for moment in crashing.moments(node)
+        if moment in (('revert.inside', 'revert.after') if not FULL else crashing.REVERTS)
+        and node.name not in NOT_YET_RUN
+        for point in [crashing.Point(node.name, moment)]
+    ]
+    point: crashing.Point
+
+    def test_killed(self) -> None:
+        story = self.useFixture(Story(self, method=WEB, stores=STORES))
+        story.workers.start(point='store:cheap:execute.inside').wait_killed()
+        story.cancel()
+        story.expire()
+        story.workers.start(point=str(self.point)).wait_killed()
+        story.expire()
+        story.workers.start()
+        story.wait_end()
+        check_aftermath(story, CANCELLED)
+        self.assertEqual(set(), NOT_YET_RUN & {name for _, name, _ in story.workers.events()})
 
 
 if FULL:

@@ -1,0 +1,120 @@
+"""The real conductor, supervisor and workers: killed whole, killed in parts, stopped."""
+
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+
+import testtools
+from testtools import content
+
+from imagepipe.domain import steps
+from imagepipe.domain.import_ import ImportState, Method
+from imagepipe.tests.fixtures.commands import PROJECT
+from imagepipe.tests.fixtures.http_server import Fault
+from imagepipe.tests.fixtures.stories import SUCCESS, Story, check_aftermath
+from imagepipe.tests.fixtures.workers import PATIENCE, wait_until
+
+
+class Conductor:
+    """A supervisor with its workers, in a process group of their own."""
+
+    def __init__(self, story: Story, log: pathlib.Path) -> None:
+        with log.open('ab') as output:
+            self.process = subprocess.Popen(
+                [sys.executable, '-W', 'ignore', '-m', 'imagepipe.cmd.conductor', '--config-file',
+                 story.cloud.config_file()],
+                stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True,
+                env=os.environ | {'PYTHONPATH': os.pathsep.join([str(PROJECT), *sys.path])},
+            )
+
+    def workers(self) -> list[int]:
+        """Process ids of its workers."""
+        path = f'/proc/{self.process.pid}/task/{self.process.pid}/children'
+        return [int(pid) for pid in pathlib.Path(path).read_text().split()]
+
+    def kill(self) -> None:
+        """All of it, at once."""
+        try:
+            os.killpg(self.process.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            return
+        finally:
+            self.process.wait(PATIENCE)
+
+
+class ConductorTestCase(testtools.TestCase):
+    """An import is in the middle of its download when it happens."""
+
+    kind = 'sqlite'
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.story = self.useFixture(Story(
+            self, kind=self.kind, method=Method.WEB_DOWNLOAD, fault=Fault(stall_after=1000, stalls=1),
+            overrides={'conductor.workers': 2, 'conductor.grace': 0.2},
+        ))
+        self.log = pathlib.Path(self.story.cloud.path('conductor.log'))
+        self.addOnException(lambda _info: self.addDetail(
+            'conductor.log', content.text_content(self.log.read_text())
+        ))
+        self.conductor = self.start()
+        self.assertTrue(self.story.source.stalled.wait(PATIENCE))
+
+    def start(self) -> Conductor:
+        conductor = Conductor(self.story, self.log)
+        self.addCleanup(conductor.kill)
+        return conductor
+
+    def crashes(self) -> int:
+        found = self.story.db.read(lambda tx: tx.steps.of_imports([self.story.import_id]))
+        return sum(step.crashes for step in found[self.story.import_id])
+
+    def ends_well(self) -> None:
+        self.assertEqual(ImportState.SUCCEEDED, self.story.wait_end().state)
+        self.conductor.kill()
+        check_aftermath(self.story, SUCCESS)
+
+    def test_killed_whole_another_one_goes_on(self) -> None:
+        self.conductor.kill()
+        self.story.expire()
+        self.conductor = self.start()
+        self.ends_well()
+
+    def test_a_killed_worker_is_replaced(self) -> None:
+        worker = int(self.story.record.claim_owner.split(':')[1])
+        self.assertIn(worker, self.conductor.workers())
+        os.kill(worker, signal.SIGKILL)
+        self.story.expire()
+        self.ends_well()
+
+    def test_workers_whose_supervisor_is_killed_hand_over_and_end(self) -> None:
+        workers = self.conductor.workers()
+        os.kill(self.conductor.process.pid, signal.SIGKILL)
+        self.conductor.process.wait(PATIENCE)
+        wait_until(lambda: not any(map(_alive, workers)), 'the workers end')
+        self.assertIsNone(self.story.record.claim_owner)
+        self.assertEqual(0, self.crashes())
+        self.conductor = self.start()
+        self.ends_well()
+
+    def test_stopped_it_hands_over_and_ends_well(self) -> None:
+        os.kill(self.conductor.process.pid, signal.SIGTERM)
+        self.assertEqual(0, self.conductor.process.wait(PATIENCE))
+        self.assertIsNone(self.story.record.claim_owner)
+        self.assertEqual((0, 'running'), (self.crashes(), self.story.steps()[steps.STAGE].value))
+        self.conductor = self.start()
+        self.ends_well()
+
+
+class ConductorPostgreSQLTestCase(ConductorTestCase):
+    kind = 'postgresql'
+
+
+def _alive(pid: int) -> bool:
+    try:
+        state = pathlib.Path(f'/proc/{pid}/stat').read_text().rpartition(')')[2].split()[0]
+    except FileNotFoundError:
+        return False
+    return state != 'Z'
