@@ -77,8 +77,15 @@ class Sender(threading.Thread):
     """One thread that delivers what is due; wake() makes it look at once."""
 
     def __init__(
-        self, db: 'Database', notify: Notifier, *, name: str, interval: float, lease: float,
-        retry_wait: float, disabled: Collection[str] = (),
+        self,
+        db: 'Database',
+        notify: Notifier,
+        *,
+        name: str,
+        interval: float,
+        lease: float,
+        retry_wait: float,
+        disabled: Collection[str] = (),
         beat: Callable[[], None] = lambda: None,
     ) -> None:
         super().__init__(name='sender', daemon=True)
@@ -118,9 +125,7 @@ class Sender(threading.Thread):
 
     def deliver(self) -> int:
         """Deliver one page of what is due; how many letters were looked at."""
-        letters = self._db.run(
-            lambda tx: tx.outbox.take(self._sender, lease=self._lease, limit=_PAGE)
-        )
+        letters = self._db.run(lambda tx: tx.outbox.take(self._sender, lease=self._lease, limit=_PAGE))
         sent = [letter.id for letter in letters if self._try(letter)]
         if sent:
             self._db.run(lambda tx: tx.outbox.sent(sent))
@@ -131,11 +136,14 @@ class Sender(threading.Thread):
             return True
         try:
             self._notify(letter)
-        except Exception as error:
-            wait = min(MAX_WAIT, self._retry_wait * 2**min(letter.attempts, 10))
+        except Exception as error:  # noqa: BLE001  an edge: any client of any broker raises here
+            wait = min(MAX_WAIT, self._retry_wait * 2 ** min(letter.attempts, 10))
             LOG.warning(
                 'Notification %s %s was not taken (%s); again in %.0f s',
-                letter.id, letter.event_type, type(error).__name__, wait,
+                letter.id,
+                letter.event_type,
+                type(error).__name__,
+                wait,
             )
             self._db.run(lambda tx: tx.outbox.failed(letter.id, wait=wait))
             return False

@@ -73,7 +73,9 @@ class Services:
             stores=stores,
             staging=staging,
             intake=Intake(
-                stores=stores, staging=staging, rules=rules,
+                stores=stores,
+                staging=staging,
+                rules=rules,
                 algorithms=(conf.hashing_algorithm, *conf.import_flow.digests),
                 patience=conf.transfers.store_timeout,
             ),
@@ -130,7 +132,9 @@ def _rules(conf: cfg.ConfigOpts) -> Rules:
 
 
 def _fetcher(conf: cfg.ConfigOpts) -> Fetcher:
-    rules = {field.name: getattr(conf.import_filtering_opts, field.name) for field in dataclasses.fields(UrlRules)}
+    rules = {
+        field.name: getattr(conf.import_filtering_opts, field.name) for field in dataclasses.fields(UrlRules)
+    }
     limits = {field.name: getattr(conf.web_download, field.name) for field in dataclasses.fields(FetchLimits)}
     return Fetcher(rules=UrlRules(**rules), limits=FetchLimits(**limits))
 
@@ -138,8 +142,10 @@ def _fetcher(conf: cfg.ConfigOpts) -> Fetcher:
 def _qemu_img(conf: cfg.ConfigOpts) -> QemuImg:
     options = conf.conversion
     limits = ChildLimits(
-        memory=options.memory_limit * _MIB, cpu_seconds=options.cpu_limit,
-        file_size=options.file_size_limit * 1024 * _MIB, timeout=options.timeout,
+        memory=options.memory_limit * _MIB,
+        cpu_seconds=options.cpu_limit,
+        file_size=options.file_size_limit * 1024 * _MIB,
+        timeout=options.timeout,
     )
     return QemuImg(binary=options.qemu_img, sandbox=options.sandbox, limits=limits)
 

@@ -39,11 +39,13 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _supervise(conf: cfg.ConfigOpts, argv: Sequence[str]) -> int:
-    Services.build(conf).close()        # a configuration that cannot work is told here, once
+    Services.build(conf).close()  # a configuration that cannot work is told here, once
     settings = conf.conductor
     Supervisor(
-        module_argv('imagepipe.cmd.conductor', argv), workers=settings.workers,
-        silence=max(settings.lease, 30.0), grace=settings.grace + _MARGIN,
+        module_argv('imagepipe.cmd.conductor', argv),
+        workers=settings.workers,
+        silence=max(settings.lease, 30.0),
+        grace=settings.grace + _MARGIN,
     ).run()
     return 0
 

@@ -4,13 +4,15 @@ from oslo_config import cfg
 
 DEFAULT_OPTS = [
     cfg.StrOpt(
-        'default_publisher_id', default='image.localhost',
+        'default_publisher_id',
+        default='image.localhost',
         help='Publisher id of every notification.',
     ),
     cfg.ListOpt(
-        'disabled_notifications', default=[],
+        'disabled_notifications',
+        default=[],
         help='Event types that are not sent: an exact name, or the part before the first dot ("image", '
-             '"task").',
+        '"task").',
     ),
 ]
 
@@ -18,20 +20,29 @@ GROUP = cfg.OptGroup('notifications', title='Sending notifications')
 
 OPTS = [
     cfg.FloatOpt(
-        'interval', default=0.5, min=0.02, max=60.0,
+        'interval',
+        default=0.5,
+        min=0.02,
+        max=60.0,
         help='Seconds between two looks for notifications to send.',
     ),
     cfg.FloatOpt(
-        'timeout', default=10.0, min=0.5,
+        'timeout',
+        default=10.0,
+        min=0.5,
         help='Seconds a broker has to take one notification. Then it is tried again later.',
     ),
     cfg.FloatOpt(
-        'retry_wait', default=2.0, min=0.05,
+        'retry_wait',
+        default=2.0,
+        min=0.05,
         help='Seconds before a notification that the broker did not take is tried again; doubled each '
-             'time, up to five minutes.',
+        'time, up to five minutes.',
     ),
     cfg.IntOpt(
-        'keep', default=86400, min=0,
+        'keep',
+        default=86400,
+        min=0,
         help='Seconds a sent notification is kept in the database.',
     ),
 ]

@@ -17,9 +17,7 @@ if TYPE_CHECKING:
 #: With a URL, such a location is an image's; without one it is a leftover that counts for nobody.
 _OCCUPYING = (LocationState.ACTIVE.value, LocationState.MISSING.value, LocationState.DELETING.value)
 _LIVE = [state.value for state in LIVE]
-_STAGES = sa.or_(
-    transfers.c.kind == TransferKind.STAGE.value, transfers.c.object_name.like(f'%.{STAGED}')
-)
+_STAGES = sa.or_(transfers.c.kind == TransferKind.STAGE.value, transfers.c.object_name.like(f'%.{STAGED}'))
 
 
 class AccountRepository:
@@ -42,30 +40,39 @@ class AccountRepository:
     def occupied(self, owner: str | None) -> int:
         """What a project's images occupy in all stores, and what is reserved for more."""
         of_owner = images.c.owner == owner if owner is not None else images.c.owner.is_(None)
-        stored = sa.select(sa.func.sum(locations.c.size)).join(
-            images, images.c.id == locations.c.image_id
-        ).where(of_owner, locations.c.state.in_(_OCCUPYING), locations.c.url.is_not(None))
-        uploading = sa.select(sa.func.sum(transfers.c.reserved)).join(
-            images, images.c.id == transfers.c.image_id
-        ).where(
-            of_owner, transfers.c.kind == TransferKind.UPLOAD.value,
-            transfers.c.state == TransferState.OPEN.value,
+        stored = (
+            sa.select(sa.func.sum(locations.c.size))
+            .join(images, images.c.id == locations.c.image_id)
+            .where(of_owner, locations.c.state.in_(_OCCUPYING), locations.c.url.is_not(None))
+        )
+        uploading = (
+            sa.select(sa.func.sum(transfers.c.reserved))
+            .join(images, images.c.id == transfers.c.image_id)
+            .where(
+                of_owner,
+                transfers.c.kind == TransferKind.UPLOAD.value,
+                transfers.c.state == TransferState.OPEN.value,
+            )
         )
         importing = sa.select(sa.func.sum(imports.c.reserved)).where(
             imports.c.owner == owner if owner is not None else imports.c.owner.is_(None),
             imports.c.state.in_(_LIVE),
         )
-        return sum(int(self._connection.execute(part).scalar() or 0) for part in (stored, uploading, importing))
+        return sum(
+            int(self._connection.execute(part).scalar() or 0) for part in (stored, uploading, importing)
+        )
 
     def staged(self) -> int:
         """What is reserved in the staging area."""
-        of_transfers = sa.select(sa.func.sum(transfers.c.reserved)).where(sa.or_(
-            sa.and_(_STAGES, transfers.c.state == TransferState.OPEN.value),
-            sa.and_(
-                transfers.c.kind == TransferKind.STAGE.value,
-                transfers.c.state == TransferState.FINISHED.value,
-            ),
-        ))
+        of_transfers = sa.select(sa.func.sum(transfers.c.reserved)).where(
+            sa.or_(
+                sa.and_(_STAGES, transfers.c.state == TransferState.OPEN.value),
+                sa.and_(
+                    transfers.c.kind == TransferKind.STAGE.value,
+                    transfers.c.state == TransferState.FINISHED.value,
+                ),
+            )
+        )
         of_imports = sa.select(imports.c.staged).where(imports.c.state.in_(_LIVE), imports.c.staged != '{}')
         held = [documents.load(text, {}) for text in self._connection.execute(of_imports).scalars()]
         return int(self._connection.execute(of_transfers).scalar() or 0) + sum(

@@ -117,16 +117,20 @@ class FencedDatabase:
 def hold(connection: sa.Connection, claim: Claim) -> None:
     """Lock the import's row and check that the claim is still ours. Raises ClaimLost."""
     imports = schema.imports
-    statement = sa.select(imports.c.epoch).where(
-        imports.c.id == claim.import_id,
-        imports.c.epoch == claim.epoch,
-        imports.c.claim_owner == claim.owner,
-    ).with_for_update(key_share=True)
+    statement = (
+        sa.select(imports.c.epoch)
+        .where(
+            imports.c.id == claim.import_id,
+            imports.c.epoch == claim.epoch,
+            imports.c.claim_owner == claim.owner,
+        )
+        .with_for_update(key_share=True)
+    )
     if connection.execute(statement).first() is None:
         raise errors.ClaimLost(import_id=claim.import_id)
 
 
-class _Repeatable(Exception):  # noqa: N818
+class _Repeatable(Exception):
     """The transaction did not take effect and may be run again."""
 
 

@@ -45,14 +45,17 @@ def _network_options(url: sa.URL) -> Mapping[str, object]:
     """A database host that is gone is noticed within seconds, not after the kernel's hours."""
     if url.get_backend_name() == 'postgresql':
         return {
-            'connect_timeout': 10, 'keepalives': 1, 'keepalives_idle': 10,
-            'keepalives_interval': 5, 'keepalives_count': 3,
+            'connect_timeout': 10,
+            'keepalives': 1,
+            'keepalives_idle': 10,
+            'keepalives_interval': 5,
+            'keepalives_count': 3,
         }
     return {'charset': 'utf8mb4', 'connect_timeout': 10, 'read_timeout': 60, 'write_timeout': 60}
 
 
 def _sqlite_connect(connection: sqlite3.Connection, _record: object) -> None:
-    connection.isolation_level = None       # BEGIN is ours to send
+    connection.isolation_level = None  # BEGIN is ours to send
     cursor = connection.cursor()
     cursor.execute('PRAGMA journal_mode=WAL')
     # NORMAL may forget a committed 202 when the power goes.

@@ -84,11 +84,16 @@ class ImportRepository:
         """The os_glance_* properties of images, from the latest import of each; one statement."""
         latest = (
             sa.select(
-                imports.c.id, imports.c.image_id, imports.c.state, imports.c.result,
-                sa.func.row_number().over(
+                imports.c.id,
+                imports.c.image_id,
+                imports.c.state,
+                imports.c.result,
+                sa.func.row_number()
+                .over(
                     partition_by=imports.c.image_id,
                     order_by=(imports.c.created_at.desc(), imports.c.id.desc()),
-                ).label('rank'),
+                )
+                .label('rank'),
             ).where(imports.c.image_id.in_(list(image_ids)))
         ).subquery()
         rows = self._connection.execute(sa.select(latest).where(latest.c.rank == 1))
@@ -101,9 +106,11 @@ class ImportRepository:
         values = {name: _plain(name, value) for name, value in columns.items()}
         if state not in LIVE:
             values['live_image_id'] = None
-        statement = sa.update(imports).where(
-            imports.c.id == import_id, imports.c.state.in_([item.value for item in expected])
-        ).values(state=state.value, updated_at=self._tx.now, **values)
+        statement = (
+            sa.update(imports)
+            .where(imports.c.id == import_id, imports.c.state.in_([item.value for item in expected]))
+            .values(state=state.value, updated_at=self._tx.now, **values)
+        )
         return self._connection.execute(statement).rowcount == 1
 
     def record(self, import_id: str, **columns: object) -> None:
@@ -118,8 +125,13 @@ class ImportRepository:
     ) -> bool:
         """Decide that the import ends as `outcome`; False when it was committed or decided before."""
         return self.to(
-            import_id, REVERTIBLE, ImportState.REVERTING, outcome=outcome.value,
-            error_code=error.code, error_message=error.message, error_step=step,
+            import_id,
+            REVERTIBLE,
+            ImportState.REVERTING,
+            outcome=outcome.value,
+            error_code=error.code,
+            error_message=error.message,
+            error_step=step,
         )
 
     def outcome(self, import_id: str) -> ImportState:
@@ -139,9 +151,7 @@ class ImportRepository:
         statement = sa.select(imports.c.id, imports.c.flow_version).where(
             self._unheld(), imports.c.flow_version.in_(list(versions))
         )
-        rows = self._connection.execute(
-            statement.order_by(imports.c.created_at, imports.c.id).limit(limit)
-        )
+        rows = self._connection.execute(statement.order_by(imports.c.created_at, imports.c.id).limit(limit))
         return [(row.id, row.flow_version) for row in rows]
 
     def claim(self, import_id: str, owner: str, lease: float) -> tuple[Claim, bool] | None:
@@ -157,11 +167,15 @@ class ImportRepository:
         ).first()
         if before is None:
             return None
-        statement = sa.update(imports).where(
-            imports.c.id == import_id, imports.c.epoch == before.epoch, self._unheld()
-        ).values(
-            claim_owner=owner, claim_expires=self._tx.clock + lease, epoch=before.epoch + 1,
-            started_at=sa.func.coalesce(imports.c.started_at, self._tx.now),
+        statement = (
+            sa.update(imports)
+            .where(imports.c.id == import_id, imports.c.epoch == before.epoch, self._unheld())
+            .values(
+                claim_owner=owner,
+                claim_expires=self._tx.clock + lease,
+                epoch=before.epoch + 1,
+                started_at=sa.func.coalesce(imports.c.started_at, self._tx.now),
+            )
         )
         if self._connection.execute(statement).rowcount != 1:
             return None
@@ -247,7 +261,7 @@ def _plan(text: str) -> Plan | None:
     try:
         return Plan.from_json(documents.load(text))
     except (ValueError, TypeError, KeyError, AttributeError):
-        return None     # the conductor gives such an import up; whoever looks at it still may
+        return None  # the conductor gives such an import up; whoever looks at it still may
 
 
 def _progress(row: sa.Row) -> dict[str, str]:

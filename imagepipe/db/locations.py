@@ -67,9 +67,7 @@ class LocationRepository:
         """The locations that one import writes."""
         return self.of_imports([import_id])[import_id]
 
-    def in_state(
-        self, state: LocationState, *, before: datetime.datetime, limit: int
-    ) -> list[Location]:
+    def in_state(self, state: LocationState, *, before: datetime.datetime, limit: int) -> list[Location]:
         """Locations that have been in a state since `before`, oldest first."""
         statement = sa.select(*_COLUMNS).where(
             locations.c.state == state.value, locations.c.updated_at <= before
@@ -81,9 +79,11 @@ class LocationRepository:
         values = dict(columns)
         if 'metadata' in values:
             values['metadata'] = documents.dump(values['metadata'])
-        statement = sa.update(locations).where(
-            locations.c.id == location_id, locations.c.state.in_([state.value for state in expected])
-        ).values(updated_at=self._tx.now, **values)
+        statement = (
+            sa.update(locations)
+            .where(locations.c.id == location_id, locations.c.state.in_([state.value for state in expected]))
+            .values(updated_at=self._tx.now, **values)
+        )
         return self._connection.execute(statement).rowcount == 1
 
     def delete(self, location_id: str) -> None:
@@ -129,9 +129,7 @@ class LocationRepository:
 
     def delete_representations(self, image_id: str) -> None:
         """Forget the formats of an image that is gone."""
-        self._connection.execute(
-            sa.delete(representations).where(representations.c.image_id == image_id)
-        )
+        self._connection.execute(sa.delete(representations).where(representations.c.image_id == image_id))
 
     def _all(self, statement: sa.Select) -> list[Location]:
         return [_location(row) for row in self._connection.execute(statement)]

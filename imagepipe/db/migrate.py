@@ -41,9 +41,7 @@ def version(url: str) -> str | None:
     engine = engines.create(url, translate=False)
     try:
         with engine.connect() as connection:
-            context = migration.MigrationContext.configure(
-                connection, opts={'version_table': VERSION_TABLE}
-            )
+            context = migration.MigrationContext.configure(connection, opts={'version_table': VERSION_TABLE})
             return context.get_current_revision()
     finally:
         engine.dispose()

@@ -50,9 +50,9 @@ class OutboxRepository:
         )
 
     def _exists(self, once: str) -> bool:
-        return self._connection.execute(
-            sa.select(outbox.c.id).where(outbox.c.once == once)
-        ).first() is not None
+        return (
+            self._connection.execute(sa.select(outbox.c.id).where(outbox.c.once == once)).first() is not None
+        )
 
     def take(self, sender: str, *, lease: float, limit: int) -> list[Letter]:
         """Lend due letters to a sender; they come back after `lease` seconds unless settled."""
@@ -61,21 +61,24 @@ class OutboxRepository:
         taken = [number for number in ids if self._lend(number, sender, lease)]
         if not taken:
             return []
-        rows = self._connection.execute(
-            sa.select(outbox).where(outbox.c.id.in_(taken)).order_by(outbox.c.id)
-        )
+        rows = self._connection.execute(sa.select(outbox).where(outbox.c.id.in_(taken)).order_by(outbox.c.id))
         return [
             Letter(
-                id=row.id, event_type=row.event_type, priority=row.priority,
-                payload=documents.load(row.payload), attempts=row.attempts,
+                id=row.id,
+                event_type=row.event_type,
+                priority=row.priority,
+                payload=documents.load(row.payload),
+                attempts=row.attempts,
             )
             for row in rows
         ]
 
     def _lend(self, number: int, sender: str, lease: float) -> bool:
-        statement = sa.update(outbox).where(
-            outbox.c.id == number, outbox.c.sent_at.is_(None), outbox.c.due <= self._tx.clock
-        ).values(due=self._tx.clock + lease, sender=sender)
+        statement = (
+            sa.update(outbox)
+            .where(outbox.c.id == number, outbox.c.sent_at.is_(None), outbox.c.due <= self._tx.clock)
+            .values(due=self._tx.clock + lease, sender=sender)
+        )
         return self._connection.execute(statement).rowcount == 1
 
     def sent(self, ids: Sequence[int]) -> None:

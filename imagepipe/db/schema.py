@@ -26,7 +26,7 @@ def _binary_collation(element: CreateTable, ddl: sa.sql.compiler.DDLCompiler, **
     """Names are compared byte by byte, trailing blanks included: `Foo`, `foo`, `foo ` are three."""
     collation = 'utf8mb4_nopad_bin' if ddl.dialect.is_mariadb else 'utf8mb4_0900_bin'
     statement = ddl.visit_create_table(element, **kwargs).rstrip()
-    if 'ENGINE=' in statement:      # TaskFlow's tables say it themselves
+    if 'ENGINE=' in statement:  # TaskFlow's tables say it themselves
         return statement
     return f'{statement} ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE={collation}'
 
@@ -45,7 +45,8 @@ def _id() -> sa.Column:
 
 
 images = sa.Table(
-    'images', metadata,
+    'images',
+    metadata,
     _id(),
     sa.Column('name', sa.String(255)),
     sa.Column('status', sa.String(30), nullable=False),
@@ -71,14 +72,16 @@ images = sa.Table(
 
 #: Ids that were used once; a create with one of them is refused for ever.
 tombstones = sa.Table(
-    'tombstones', metadata,
+    'tombstones',
+    metadata,
     _id(),
     sa.Column('owner', sa.String(255)),
     sa.Column('deleted_at', Moment, nullable=False),
 )
 
 properties = sa.Table(
-    'properties', metadata,
+    'properties',
+    metadata,
     sa.Column('image_id', Uuid, sa.ForeignKey('images.id', ondelete='CASCADE'), primary_key=True),
     sa.Column('name', sa.String(255), primary_key=True),
     sa.Column('value', LongText, nullable=False),
@@ -87,14 +90,16 @@ properties = sa.Table(
 )
 
 tags = sa.Table(
-    'tags', metadata,
+    'tags',
+    metadata,
     sa.Column('image_id', Uuid, sa.ForeignKey('images.id', ondelete='CASCADE'), primary_key=True),
     sa.Column('tag', sa.String(255), primary_key=True),
     sa.Index('ix_tags_tag', 'tag', 'image_id'),
 )
 
 members = sa.Table(
-    'members', metadata,
+    'members',
+    metadata,
     sa.Column('image_id', Uuid, sa.ForeignKey('images.id', ondelete='CASCADE'), primary_key=True),
     sa.Column('member', sa.String(255), primary_key=True),
     sa.Column('status', sa.String(20), nullable=False),
@@ -104,7 +109,8 @@ members = sa.Table(
 )
 
 representations = sa.Table(
-    'representations', metadata,
+    'representations',
+    metadata,
     _id(),
     sa.Column('image_id', Uuid, nullable=False),
     #: The image's id for its primary representation, else null: unique, so there is one at most.
@@ -120,7 +126,8 @@ representations = sa.Table(
 )
 
 locations = sa.Table(
-    'locations', metadata,
+    'locations',
+    metadata,
     _id(),
     sa.Column('image_id', Uuid, nullable=False),
     sa.Column('representation_id', Uuid, nullable=False),
@@ -142,7 +149,8 @@ locations = sa.Table(
 )
 
 imports = sa.Table(
-    'imports', metadata,
+    'imports',
+    metadata,
     _id(),
     sa.Column('image_id', Uuid, nullable=False),
     #: The image's id while the import lives, else null: unique, so there is one live import at most.
@@ -189,7 +197,8 @@ imports = sa.Table(
 )
 
 import_steps = sa.Table(
-    'import_steps', metadata,
+    'import_steps',
+    metadata,
     sa.Column('import_id', Uuid, sa.ForeignKey('imports.id', ondelete='CASCADE'), primary_key=True),
     sa.Column('name', sa.String(255), primary_key=True),
     sa.Column('position', sa.Integer, nullable=False),
@@ -208,7 +217,8 @@ import_steps = sa.Table(
 )
 
 transfers = sa.Table(
-    'transfers', metadata,
+    'transfers',
+    metadata,
     _id(),
     sa.Column('image_id', Uuid, nullable=False),
     sa.Column('kind', sa.String(8), nullable=False),
@@ -230,7 +240,8 @@ transfers = sa.Table(
 )
 
 outbox = sa.Table(
-    'outbox', metadata,
+    'outbox',
+    metadata,
     sa.Column('id', Counter, primary_key=True, autoincrement=True),
     sa.Column('event_type', sa.String(64), nullable=False),
     sa.Column('priority', sa.String(8), nullable=False),
@@ -248,7 +259,8 @@ outbox = sa.Table(
 
 #: What a project uses of a limited resource; reserved by one conditional UPDATE.
 usages = sa.Table(
-    'usages', metadata,
+    'usages',
+    metadata,
     sa.Column('scope', sa.String(255), primary_key=True),
     sa.Column('resource', sa.String(64), primary_key=True),
     sa.Column('used', Bytes, nullable=False, default=0),
@@ -256,7 +268,8 @@ usages = sa.Table(
 )
 
 workers = sa.Table(
-    'workers', metadata,
+    'workers',
+    metadata,
     sa.Column('name', sa.String(255), primary_key=True),
     sa.Column('host', sa.String(255), nullable=False),
     sa.Column('pid', sa.Integer, nullable=False),

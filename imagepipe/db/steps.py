@@ -49,14 +49,24 @@ class StepRepository:
         values: dict[str, object] = {'state': state.value, 'worker': worker, 'updated_at': self._tx.now}
         if state is StepState.RUNNING:
             values |= {
-                'attempt': steps.c.attempt + 1, 'started_at': self._tx.now, 'finished_at': None,
-                'bytes_done': None, 'bytes_total': None, 'error_code': None, 'error_message': None,
+                'attempt': steps.c.attempt + 1,
+                'started_at': self._tx.now,
+                'finished_at': None,
+                'bytes_done': None,
+                'bytes_total': None,
+                'error_code': None,
+                'error_message': None,
             }
         self._update(import_id, name, values)
 
     def leave(
-        self, import_id: str, name: str, state: StepState, *,
-        error: tuple[str, str] | None = None, progress: tuple[int, int | None] | None = None,
+        self,
+        import_id: str,
+        name: str,
+        state: StepState,
+        *,
+        error: tuple[str, str] | None = None,
+        progress: tuple[int, int | None] | None = None,
     ) -> None:
         """The step has ended in `state`; error is its code and sentence."""
         now: datetime.datetime = self._tx.now
@@ -102,9 +112,7 @@ class StepRepository:
         """A step at work that was interrupted `bound` times or more."""
         row = self._connection.execute(
             sa.select(*_COLUMNS)
-            .where(
-                steps.c.import_id == import_id, steps.c.state.in_(_AT_WORK), steps.c.crashes >= bound
-            )
+            .where(steps.c.import_id == import_id, steps.c.state.in_(_AT_WORK), steps.c.crashes >= bound)
             .limit(1)
         ).first()
         return None if row is None else Step(**(dict(row._mapping) | {'state': StepState(row.state)}))
@@ -114,7 +122,8 @@ class StepRepository:
         return self._connection.execute(
             sa.select(steps.c.name)
             .where(
-                steps.c.import_id == import_id, steps.c.state == StepState.FAILED.value,
+                steps.c.import_id == import_id,
+                steps.c.state == StepState.FAILED.value,
                 steps.c.error_code == error_code,
             )
             .order_by(steps.c.position)

@@ -65,8 +65,12 @@ class Transaction:
         return WorkerRepository(self)
 
     def notify(
-        self, event: Event, payload: Mapping[str, object] | str, *,
-        priority: Priority = Priority.INFO, once: str | None = None,
+        self,
+        event: Event,
+        payload: Mapping[str, object] | str,
+        *,
+        priority: Priority = Priority.INFO,
+        once: str | None = None,
     ) -> None:
         """Record a notification; it is sent if and only if this transaction commits.
 

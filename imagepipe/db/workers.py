@@ -23,8 +23,12 @@ class WorkerRepository:
         if self._connection.execute(statement).rowcount == 0:
             self._connection.execute(
                 sa.insert(workers).values(
-                    name=name, host=host, pid=pid, version=version,
-                    started_at=self._tx.now, seen=self._tx.clock,
+                    name=name,
+                    host=host,
+                    pid=pid,
+                    version=version,
+                    started_at=self._tx.now,
+                    seen=self._tx.clock,
                 )
             )
 
@@ -39,6 +43,4 @@ class WorkerRepository:
 
     def forget(self, unseen_for: float) -> None:
         """Drop the rows of workers that died long ago."""
-        self._connection.execute(
-            sa.delete(workers).where(workers.c.seen < self._tx.clock - unseen_for)
-        )
+        self._connection.execute(sa.delete(workers).where(workers.c.seen < self._tx.clock - unseen_for))

@@ -21,9 +21,7 @@ class ImportState(enum.StrEnum):
     CANCELLED = 'cancelled'
 
 
-LIVE = frozenset(
-    {ImportState.ACCEPTED, ImportState.RUNNING, ImportState.COMMITTED, ImportState.REVERTING}
-)
+LIVE = frozenset({ImportState.ACCEPTED, ImportState.RUNNING, ImportState.COMMITTED, ImportState.REVERTING})
 ENDED = frozenset({ImportState.SUCCEEDED, ImportState.FAILED, ImportState.CANCELLED})
 #: Cancel, delete of the image and a forced revert win only from here.
 REVERTIBLE = frozenset({ImportState.ACCEPTED, ImportState.RUNNING})
@@ -124,8 +122,8 @@ class Import:
     flow_version: int = FLOW_VERSION
     logbook_id: str = ''
     flow_id: str = ''
-    source_url: str | None = None       # encrypted
-    source_shown: str | None = None     # without query and userinfo
+    source_url: str | None = None  # encrypted
+    source_shown: str | None = None  # without query and userinfo
     source_resume: Mapping[str, str] | None = None
     source_size: int | None = None
     reserved: int = 0

@@ -72,9 +72,7 @@ def _expectation(name: str, value: object) -> object:
             raise errors.InvalidBody(reason="'expected.size' must be a number of bytes")
         return value
     if name not in ALGORITHMS:
-        raise errors.InvalidBody(
-            reason=f"'expected' knows 'size' and the algorithms {', '.join(ALGORITHMS)}"
-        )
+        raise errors.InvalidBody(reason=f"'expected' knows 'size' and the algorithms {', '.join(ALGORITHMS)}")
     length = hashlib.new(name, usedforsecurity=False).digest_size * 2
     if not isinstance(value, str) or len(value) != length or not set(value) <= set(string.hexdigits):
         raise errors.InvalidBody(reason=f"'expected.{name}' must be {length} hexadecimal digits")

@@ -19,9 +19,11 @@ VERSION = 1
 
 
 def import_flow(plan: Plan, method: str) -> linear_flow.Flow:
-    """stage -> introspect -> (decompress, convert) -> verify -> store x N -> activate -> notify -> discard."""
+    """stage, introspect, (decompress, convert,) verify, store x N, activate, notify, discard."""
     rereadable = method == Method.WEB_DOWNLOAD
-    flow = linear_flow.Flow('import', retry=Restage('restage', attempts=plan.restage_attempts, rereadable=rereadable))
+    flow = linear_flow.Flow(
+        'import', retry=Restage('restage', attempts=plan.restage_attempts, rereadable=rereadable)
+    )
     flow.add(_stage(plan) if rereadable else TakeStaged(steps.STAGE, provides='staged'))
     flow.add(Introspect(steps.INTROSPECT, provides='inspected'))
     source = 'staged'
@@ -61,13 +63,21 @@ def _stores(plan: Plan) -> unordered_flow.Flow:
     stores = unordered_flow.Flow('stores')
     for target in plan.targets:
         attempts = Attempts(
-            f'retry:store:{target.store}', attempts=plan.store_attempts,
+            f'retry:store:{target.store}',
+            attempts=plan.store_attempts,
             provides=f'attempt:store:{target.store}',
         )
-        stores.add(linear_flow.Flow(f'store:{target.store}', retry=attempts).add(Store(
-            steps.store(target.store), target=target, provides=f'result:{target.store}',
-            rebind={
-                'data': f'ready:{target.disk_format}', 'attempt': f'attempt:store:{target.store}',
-            },
-        )))
+        stores.add(
+            linear_flow.Flow(f'store:{target.store}', retry=attempts).add(
+                Store(
+                    steps.store(target.store),
+                    target=target,
+                    provides=f'result:{target.store}',
+                    rebind={
+                        'data': f'ready:{target.disk_format}',
+                        'attempt': f'attempt:store:{target.store}',
+                    },
+                )
+            )
+        )
     return stores

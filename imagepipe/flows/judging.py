@@ -19,8 +19,12 @@ class Judge:
         return Verdict.from_json(recorded)
 
     def __call__(
-        self, recorded: Mapping[str, object], plan: Plan, *,
-        disk_format: str | None = None, container_format: str | None = None,
+        self,
+        recorded: Mapping[str, object],
+        plan: Plan,
+        *,
+        disk_format: str | None = None,
+        container_format: str | None = None,
     ) -> int | None:
         """The virtual size in bytes, where it is known.
 

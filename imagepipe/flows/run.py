@@ -32,9 +32,7 @@ class Progress:
 class Run:
     """Claim, plan, progress and cancellation of one import in this process."""
 
-    def __init__(
-        self, record: Import, claim: Claim, db: object, *, trace_key: str | None = None
-    ) -> None:
+    def __init__(self, record: Import, claim: Claim, db: object, *, trace_key: str | None = None) -> None:
         self.record = record
         self.trace_key = trace_key
         self.plan = record.plan
@@ -57,9 +55,7 @@ class Run:
 
     def object_name(self, part: str, *, epoch: int | None = None) -> str:
         """The name under which this claim keeps `part`; the claim's epoch was committed before."""
-        return names.object_name(
-            self.claim.image_id, self.claim.import_id, epoch or self.claim.epoch, part
-        )
+        return names.object_name(self.claim.image_id, self.claim.import_id, epoch or self.claim.epoch, part)
 
     def object_names(self, part: str) -> list[str]:
         """The names that every claim up to this one may have written `part` to."""
@@ -108,7 +104,7 @@ class Run:
     def failed(self, step: str, error: errors.ImagepipeError) -> None:
         """The step has failed; the error is recorded with its state."""
         with self._lock:
-            self._errors.pop(step, None)    # the latest stands last
+            self._errors.pop(step, None)  # the latest stands last
             self._errors[step] = error
 
     # For persistence, keeper and conductor.
@@ -118,8 +114,10 @@ class Run:
         """Log lines of this thread carry the request id of the import, and the import's id."""
         before = context.get_current()
         RequestContext(
-            request_id=self.record.request_id, project_id=self.record.owner,
-            resource_uuid=self.claim.import_id, overwrite=True,
+            request_id=self.record.request_id,
+            project_id=self.record.owner,
+            resource_uuid=self.claim.import_id,
+            overwrite=True,
         )
         try:
             yield
@@ -212,7 +210,8 @@ class Run:
             except errors.ImagepipeError as error:
                 LOG.warning(
                     'Import %s was lost, and what this worker wrote is left to the sweeper: %s',
-                    self.claim.import_id, error,
+                    self.claim.import_id,
+                    error,
                 )
 
 

@@ -166,7 +166,9 @@ class SQLJobBoard(base.NotifyingJobBoard):
         if exhausted is not None:
             # A committed import stays committed: this compare-and-set fails, and it goes forward.
             tx.imports.revert(
-                import_id, ImportState.FAILED, step=exhausted.name,
+                import_id,
+                ImportState.FAILED,
+                step=exhausted.name,
                 error=errors.ImportAttemptsExhausted(step=exhausted.name, attempts=exhausted.crashes),
             )
         if claim.epoch > 1:

@@ -39,13 +39,24 @@ class ImportConductor(impl_nonblocking.NonBlockingConductor):
     """Runs up to `simultaneous` imports, their steps in `threads` shared threads."""
 
     def __init__(
-        self, services: 'Services', board: SQLJobBoard, persistence: Persistence,
-        injected: Mapping[str, object], *, simultaneous: int, threads: int, poll: float,
+        self,
+        services: 'Services',
+        board: SQLJobBoard,
+        persistence: Persistence,
+        injected: Mapping[str, object],
+        *,
+        simultaneous: int,
+        threads: int,
+        poll: float,
     ) -> None:
         self.executor = futures.ThreadPoolExecutor(threads, thread_name_prefix='step')
         super().__init__(
-            services.name, board, persistence=persistence, engine='parallel',
-            engine_options={'executor': self.executor}, wait_timeout=poll,
+            services.name,
+            board,
+            persistence=persistence,
+            engine='parallel',
+            engine_options={'executor': self.executor},
+            wait_timeout=poll,
             max_simultaneous_jobs=simultaneous,
         )
         self._services = services
@@ -63,7 +74,9 @@ class ImportConductor(impl_nonblocking.NonBlockingConductor):
     def _dispatch_job(self, job: ImportJob) -> bool:
         """Run one claimed import; whether it has come to its end."""
         run = Run(
-            job.record, job.claim, self._services.db.fenced(job.claim),
+            job.record,
+            job.claim,
+            self._services.db.fenced(job.claim),
             trace_key=self._services.trace_key,
         )
         self.runs[job.uuid] = (run, None)
@@ -107,8 +120,11 @@ class ImportConductor(impl_nonblocking.NonBlockingConductor):
 
     def _load_engine(self, run: Run, flow_detail: object) -> Engine:
         engine = engines.load(
-            registry.build(run.record), flow_detail=flow_detail,
-            backend=self._persistence.fenced(run), engine=self._engine, **self._engine_options,
+            registry.build(run.record),
+            flow_detail=flow_detail,
+            backend=self._persistence.fenced(run),
+            engine=self._engine,
+            **self._engine_options,
         )
         engine.storage.inject({'run': run, **self._injected}, transient=True)
         engine.compile()
@@ -166,13 +182,15 @@ class ImportConductor(impl_nonblocking.NonBlockingConductor):
             LOG.warning('Staging of import %s is left to the sweeper: %s', run.claim.import_id, error)
         run.ended = True
         rooms = self._injected['rooms']
-        end = run.db.run(
-            lambda tx: ending.finish(tx, run.claim.import_id, rooms, staging_clear=clear)
-        )
+        end = run.db.run(lambda tx: ending.finish(tx, run.claim.import_id, rooms, staging_clear=clear))
         record = self._services.db.read(lambda tx: tx.imports.get(run.claim.import_id))
         LOG.info(
-            'Import %s of image %s ended: %s%s [%s]', record.id, record.image_id, end.value,
-            f' {record.error_code} in {record.error_step}' if record.error_code else '', record.request_id,
+            'Import %s of image %s ended: %s%s [%s]',
+            record.id,
+            record.image_id,
+            end.value,
+            f' {record.error_code} in {record.error_step}' if record.error_code else '',
+            record.request_id,
         )
         self._injected['wake_sender']()
 

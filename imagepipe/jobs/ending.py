@@ -51,16 +51,30 @@ def _locate(
 ) -> None:
     primary = taken[0][0].representation_id
     for representation_id in dict.fromkeys(target.representation_id for target, _ in taken):
-        ready = next(result['ready'] for target, result in taken if target.representation_id == representation_id)
-        tx.locations.add_representation(Representation(
-            id=representation_id, image_id=image.id, primary=representation_id == primary,
-            disk_format=ready['disk_format'], container_format=ready['container_format'],
-            size=ready['size'], virtual_size=ready['virtual_size'], digests=ready['digests'],
-        ))
+        ready = next(
+            result['ready'] for target, result in taken if target.representation_id == representation_id
+        )
+        tx.locations.add_representation(
+            Representation(
+                id=representation_id,
+                image_id=image.id,
+                primary=representation_id == primary,
+                disk_format=ready['disk_format'],
+                container_format=ready['container_format'],
+                size=ready['size'],
+                virtual_size=ready['virtual_size'],
+                digests=ready['digests'],
+            )
+        )
     for target, result in taken:
         tx.locations.set(
-            target.location_id, _UNDECIDED, state=LocationState.ACTIVE.value, url=result['url'],
-            object_name=result['object_name'], size=result['size'], metadata={'store': target.store},
+            target.location_id,
+            _UNDECIDED,
+            state=LocationState.ACTIVE.value,
+            url=result['url'],
+            object_name=result['object_name'],
+            size=result['size'],
+            metadata={'store': target.store},
         )
     kept = {target.location_id for target, _ in taken}
     for target in run.plan.targets:
@@ -77,9 +91,13 @@ def _drop(tx: Transaction, location_id: str) -> None:
 
 def _activated(image: Image, ready: Mapping[str, object], os_hash_algo: str) -> Image:
     return image.to(
-        Status.ACTIVE, size=ready['size'], virtual_size=ready['virtual_size'],
-        disk_format=ready['disk_format'], container_format=ready['container_format'],
-        checksum=ready['digests']['md5'], os_hash_algo=os_hash_algo,
+        Status.ACTIVE,
+        size=ready['size'],
+        virtual_size=ready['virtual_size'],
+        disk_format=ready['disk_format'],
+        container_format=ready['container_format'],
+        checksum=ready['digests']['md5'],
+        os_hash_algo=os_hash_algo,
         os_hash_value=ready['digests'][os_hash_algo],
     )
 
@@ -94,8 +112,11 @@ def _shown(result: Mapping[str, object]) -> dict[str, object]:
         return {'status': 'failed', 'code': result['code'], 'message': result['message']}
     ready = result['ready']
     return {
-        'status': 'ok', 'attempts': result['attempts'], 'size': result['size'],
-        'disk_format': ready['disk_format'], 'digests': dict(ready['digests']),
+        'status': 'ok',
+        'attempts': result['attempts'],
+        'size': result['size'],
+        'disk_format': ready['disk_format'],
+        'digests': dict(ready['digests']),
     }
 
 
@@ -150,12 +171,16 @@ def _requeued(tx: Transaction, image_id: str) -> Image | None:
     return queued
 
 
-def _close(
-    tx: Transaction, record: Import, end: ImportState, columns: Mapping[str, object]
-) -> None:
+def _close(tx: Transaction, record: Import, end: ImportState, columns: Mapping[str, object]) -> None:
     tx.imports.to(
-        record.id, LIVE, end, finished_at=tx.now, claim_owner=None, claim_expires=None,
-        source_url=None, **columns,
+        record.id,
+        LIVE,
+        end,
+        finished_at=tx.now,
+        claim_owner=None,
+        claim_expires=None,
+        source_url=None,
+        **columns,
     )
     tx.steps.close(record.id)
 

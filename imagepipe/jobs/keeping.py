@@ -28,8 +28,14 @@ class Keeper(threading.Thread):
     """Ticks about once a second, and at least three times in a lease."""
 
     def __init__(
-        self, services: 'Services', conductor: ImportConductor, *, lease: float, stuck_after: float,
-        on_stuck: Callable[[Run, str], None], beat: Callable[[], None],
+        self,
+        services: 'Services',
+        conductor: ImportConductor,
+        *,
+        lease: float,
+        stuck_after: float,
+        on_stuck: Callable[[Run, str], None],
+        beat: Callable[[], None],
     ) -> None:
         super().__init__(name='keeper', daemon=True)
         self._services = services
@@ -74,7 +80,8 @@ class Keeper(threading.Thread):
         before = time.monotonic()
         held = self._services.db.run(change)
         self._renewed = {import_id: before for import_id in held} | {
-            import_id: moment for import_id, moment in self._renewed.items()
+            import_id: moment
+            for import_id, moment in self._renewed.items()
             if import_id in runs and import_id not in held
         }
         for import_id, run in runs.items():

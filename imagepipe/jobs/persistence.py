@@ -149,16 +149,22 @@ class FencedConnection(impl_sqlalchemy.Connection):
 
     def _write_atoms(self, connection: sa.Connection, flow: models.FlowDetail) -> None:
         table = self._tables.atomdetails
-        known = set(connection.execute(
-            sa.select(table.c.uuid).where(table.c.parent_uuid == flow.uuid)
-        ).scalars()) if any(atom.uuid not in self._written for atom in flow) else set(self._written)
+        known = (
+            set(connection.execute(sa.select(table.c.uuid).where(table.c.parent_uuid == flow.uuid)).scalars())
+            if any(atom.uuid not in self._written for atom in flow)
+            else set(self._written)
+        )
         new = []
         for atom in flow:
             values = _atom_values(atom)
             if atom.uuid not in known:
-                new.append({
-                    **values, 'parent_uuid': flow.uuid, 'atom_type': models.atom_detail_type(atom),
-                })
+                new.append(
+                    {
+                        **values,
+                        'parent_uuid': flow.uuid,
+                        'atom_type': models.atom_detail_type(atom),
+                    }
+                )
             elif self._differs(atom.uuid, values):
                 connection.execute(sa.update(table).where(table.c.uuid == atom.uuid).values(**values))
         if new:
@@ -203,17 +209,25 @@ class FencedConnection(impl_sqlalchemy.Connection):
             error = self._run.error_of(atom.name) if atom.state != states.REVERTED else None
             tolerated = atom.state == states.SUCCESS and error is not None
             shown.leave(
-                import_id, atom.name, StepState.FAILED if tolerated else _LEFT[atom.state],
+                import_id,
+                atom.name,
+                StepState.FAILED if tolerated else _LEFT[atom.state],
                 error=None if error is None else (error.code, error.message),
                 progress=self._run.last_progress(atom.name),
             )
 
     def _tell_step(self, tx: Transaction, atom: models.AtomDetail) -> None:
         claim = self._run.claim
-        tx.notify(Event.IMPORT_STEP, {
-            'import_id': claim.import_id, 'image_id': claim.image_id, 'step': atom.name,
-            'state': (_ENTERED | _LEFT)[atom.state].value, 'worker': claim.owner,
-        })
+        tx.notify(
+            Event.IMPORT_STEP,
+            {
+                'import_id': claim.import_id,
+                'image_id': claim.image_id,
+                'step': atom.name,
+                'state': (_ENTERED | _LEFT)[atom.state].value,
+                'worker': claim.owner,
+            },
+        )
 
     def _tell_run(self, atom: models.AtomDetail) -> None:
         if atom.state in _ENTERED:
@@ -237,9 +251,13 @@ def _atom_values(atom: models.AtomDetail) -> dict[str, object]:
 
 
 _ENTERED = {
-    states.RUNNING: StepState.RUNNING, states.REVERTING: StepState.REVERTING, states.PENDING: StepState.PENDING,
+    states.RUNNING: StepState.RUNNING,
+    states.REVERTING: StepState.REVERTING,
+    states.PENDING: StepState.PENDING,
 }
 _LEFT = {
-    states.SUCCESS: StepState.DONE, states.FAILURE: StepState.FAILED, states.REVERTED: StepState.REVERTED,
+    states.SUCCESS: StepState.DONE,
+    states.FAILURE: StepState.FAILED,
+    states.REVERTED: StepState.REVERTED,
     states.REVERT_FAILURE: StepState.REVERTED,
 }

@@ -71,7 +71,7 @@ def _remembered(failed: Sequence[failure.Failure]) -> errors.ImagepipeError:
     """The error of a step that failed in another process, as far as TaskFlow kept it."""
     known = {f'{error.__module__}.{error.__qualname__}': error for error in errors.REGISTRY.values()}
     for found in failed:
-        for name in found:      # the class itself first, then what it is derived from
+        for name in found:  # the class itself first, then what it is derived from
             if name in known:
                 return errors.Recorded(code=known[name].code, message=found.exception_str)
     return errors.ImagepipeError()

@@ -9,7 +9,7 @@ import logging
 import os
 import select
 import signal
-import subprocess  # noqa: S404  workers are processes of their own: a hang in one is not one in all
+import subprocess
 import sys
 import threading
 import time
@@ -35,7 +35,7 @@ class Child:
         self._pipe, theirs = os.pipe()
         os.set_blocking(self._pipe, False)
         try:
-            self.process = subprocess.Popen(  # noqa: S603  our own interpreter and module
+            self.process = subprocess.Popen(
                 [*argv, f'--worker-number={number}', f'--beat={theirs}'], pass_fds=[theirs]
             )
         finally:
@@ -45,7 +45,7 @@ class Child:
         """Note whether the worker has given a sign since the last look."""
         while select.select([self._pipe], [], [], 0)[0]:
             if not os.read(self._pipe, 4096):
-                return      # closed: the process is ending
+                return  # closed: the process is ending
             self.signed = time.monotonic()
 
     def close(self) -> None:
@@ -113,7 +113,9 @@ class Supervisor:
         child.close()
         del self._children[child.number]
         level = logging.WARNING if status == EXIT_STUCK else logging.ERROR
-        LOG.log(level, 'Worker %s ended with status %s; another one takes its place', child.process.pid, status)
+        LOG.log(
+            level, 'Worker %s ended with status %s; another one takes its place', child.process.pid, status
+        )
         lived = time.monotonic() - child.started
         pause = min(_MAX_PAUSE, self._pauses.get(child.number, 0.5) * 2) if lived < _SHORT_LIFE else 0.0
         self._pauses[child.number] = max(pause, 0.25)

@@ -48,7 +48,14 @@ class Sweeper(threading.Thread):
 
     def sweep(self) -> None:
         """Each kind of leftover once; one that fails does not keep the others."""
-        for part in (self._transfers, self._locations, self._staging, self._objects, self._counters, self._records):
+        for part in (
+            self._transfers,
+            self._locations,
+            self._staging,
+            self._objects,
+            self._counters,
+            self._records,
+        ):
             try:
                 part()
             except errors.ImagepipeError as error:
@@ -64,9 +71,9 @@ class Sweeper(threading.Thread):
         """Bytes in stores that an import or a delete could not remove at once."""
         # A DELETE that still waits for its stores may yet put a location back.
         patience = datetime.timedelta(seconds=self._services.conf.transfers.delete_seconds + 1)
-        found = self._services.db.read(lambda tx: tx.locations.in_state(
-            LocationState.DELETING, before=tx.now - patience, limit=_PAGE
-        ))
+        found = self._services.db.read(
+            lambda tx: tx.locations.in_state(LocationState.DELETING, before=tx.now - patience, limit=_PAGE)
+        )
         for location in found:
             try:
                 self._remove(location)
@@ -111,7 +118,7 @@ class Sweeper(threading.Thread):
     def _sweep_store(self, store_id: str, store: 'Store') -> None:
         ours = {name: found for name in store.names() if (found := names.parse(name)) is not None}
         for name, found in ours.items():
-            if not self._services.db.read(lambda tx, found=found: _ownerless(tx, found, store_id, name)):
+            if not self._services.db.read(lambda tx, found=found: _ownerless(tx, found, store_id)):
                 continue
             LOG.info('Removing %s from store %s: nobody owns it', name, store_id)
             store.discard(name)
@@ -143,9 +150,9 @@ def _recount(tx: Transaction, scope: str) -> None:
         tx.usages.set(scope, quota.BYTES, found)
 
 
-def _ownerless(tx: Transaction, found: names.ObjectName, store_id: str, name: str) -> bool:
+def _ownerless(tx: Transaction, found: names.ObjectName, store_id: str) -> bool:
     """Whether the object's import or transfer is over and no location names it."""
-    return _ended(tx, found.owner_id) is True and not tx.locations.names_in(store_id, [name])
+    return _ended(tx, found.owner_id) is True and not tx.locations.names_in(store_id, [str(found)])
 
 
 def _ended(tx: Transaction, owner_id: str) -> bool | None:

@@ -38,26 +38,39 @@ class Worker:
         self._services = services
         self._conf = conf.conductor
         self.sender = Sender(
-            services.db, MessagingNotifier(conf), name=services.name,
-            interval=conf.notifications.interval, lease=max(30.0, conf.notifications.timeout * 3),
-            retry_wait=conf.notifications.retry_wait, disabled=conf.disabled_notifications,
+            services.db,
+            MessagingNotifier(conf),
+            name=services.name,
+            interval=conf.notifications.interval,
+            lease=max(30.0, conf.notifications.timeout * 3),
+            retry_wait=conf.notifications.retry_wait,
+            disabled=conf.disabled_notifications,
         )
         # TaskFlow's persistence reads through an engine of its own; it writes through the fence.
         self._engine = engines.create(conf.database.connection, translate=False).execution_options(
             **{engines.READ_ONLY: True}
         )
         board = SQLJobBoard(
-            'imagepipe', {'lease': self._conf.lease, 'max_attempts': self._conf.max_attempts},
+            'imagepipe',
+            {'lease': self._conf.lease, 'max_attempts': self._conf.max_attempts},
             db=services.db,
         )
         self.conductor = ImportConductor(
-            services, board, Persistence(self._engine), resources.build(services, self.sender.wake),
-            simultaneous=self._conf.imports_per_worker, threads=self._conf.threads_per_worker,
+            services,
+            board,
+            Persistence(self._engine),
+            resources.build(services, self.sender.wake),
+            simultaneous=self._conf.imports_per_worker,
+            threads=self._conf.threads_per_worker,
             poll=self._conf.poll,
         )
         self._keeper = Keeper(
-            services, self.conductor, lease=self._conf.lease, stuck_after=self._conf.stuck_after,
-            on_stuck=self._replace_me, beat=self._sign,
+            services,
+            self.conductor,
+            lease=self._conf.lease,
+            stuck_after=self._conf.stuck_after,
+            on_stuck=self._replace_me,
+            beat=self._sign,
         )
         self.sweeper = Sweeper(services, interval=self._conf.sweep_interval) if sweeps else None
         self._stopping = threading.Event()
@@ -133,7 +146,7 @@ class Worker:
         for run, _ in list(self.conductor.runs.values()):
             self._give_back(run)
         LOG.warning('Worker %s stops with steps still running', self._services.name)
-        os._exit(0)     # conversions die with their parent
+        os._exit(0)  # conversions die with their parent
 
     def _give_back(self, run: Run) -> None:
         try:
@@ -148,7 +161,9 @@ class Worker:
         self._stopping.set()
         LOG.error(
             'Step %s of import %s gives no sign; worker %s is replaced',
-            step, stuck.claim.import_id, self._services.name,
+            step,
+            stuck.claim.import_id,
+            self._services.name,
         )
         self.conductor.stop()
         threading.Thread(target=self._die, args=(stuck,), name='replacing', daemon=True).start()

@@ -119,7 +119,7 @@ def conclude(services: 'Services', tx: 'Transaction', location: Location) -> Non
     except errors.ImageNotFound:
         return
     if location.url is None:
-        return      # a leftover of an import; it was never the image's
+        return  # a leftover of an import; it was never the image's
     if tx.locations.of_image(image.id, _OWN) or image.status not in WITH_DATA:
         services.quota.release(tx, image.owner, freed)
         return

@@ -40,7 +40,7 @@ def methods(services: 'Services') -> list[str]:
     """The import methods that are enabled and that can work here."""
     known = {method.value for method in Method}
     if services.secrets is None:
-        known.discard(Method.WEB_DOWNLOAD)      # its URL could not be kept
+        known.discard(Method.WEB_DOWNLOAD)  # its URL could not be kept
     return [name for name in services.conf.enabled_import_methods if name in known]
 
 
@@ -123,10 +123,14 @@ def _targets(services: 'Services', image: Image, request: ImportRequest) -> tupl
     for store in choose_stores(services, request):
         wanted = flow.target_formats.get(store, image.disk_format) if converted else image.disk_format
         representation = representations.setdefault(wanted, uuidutils.generate_uuid())
-        targets.append(Target(
-            store=store, disk_format=wanted, representation_id=representation,
-            location_id=uuidutils.generate_uuid(),
-        ))
+        targets.append(
+            Target(
+                store=store,
+                disk_format=wanted,
+                representation_id=representation,
+                location_id=uuidutils.generate_uuid(),
+            )
+        )
     return tuple(targets)
 
 
@@ -137,11 +141,19 @@ def choose_stores(services: 'Services', request: ImportRequest) -> Sequence[str]
         if not request.must_succeed:
             raise errors.InvalidBody(reason="'all_stores_must_succeed' needs several stores")
         return (stores.default,)
-    ways = [name for name, given in (
-        ("'all_stores'", request.all_stores),
-        ("'stores'", request.stores is not None),
-        ('X-Image-Meta-Store', request.store_header is not None),
-    ) if given]
+    ways = [
+        name
+        for name, given in (
+            ("'all_stores'", request.all_stores),
+            ("'stores'", request.stores is not None),
+            # openstacksdk names its one store both ways.
+            (
+                'X-Image-Meta-Store',
+                request.store_header is not None and request.stores != (request.store_header,),
+            ),
+        )
+        if given
+    ]
     if len(ways) > 1:
         raise errors.StoresConflict(first=ways[0], second=ways[1])
     if request.all_stores:
@@ -171,8 +183,12 @@ def _check_source(services: 'Services', request: ImportRequest) -> None:
 
 
 def _record(
-    services: 'Services', context: RequestContext, tx: 'Transaction', image: Image,
-    request: ImportRequest, plan: Plan,
+    services: 'Services',
+    context: RequestContext,
+    tx: 'Transaction',
+    image: Image,
+    request: ImportRequest,
+    plan: Plan,
 ) -> tuple[Import, Plan]:
     staged = None
     if request.method == Method.GLANCE_DIRECT:
@@ -203,8 +219,12 @@ def _record(
 
 def _pending(record: Import, target: Target) -> Location:
     return Location(
-        id=target.location_id, image_id=record.image_id, representation_id=target.representation_id,
-        import_id=record.id, store=target.store, state=LocationState.PENDING,
+        id=target.location_id,
+        image_id=record.image_id,
+        representation_id=target.representation_id,
+        import_id=record.id,
+        store=target.store,
+        state=LocationState.PENDING,
     )
 
 

@@ -23,12 +23,14 @@ class Activate(Step):
     def __init__(self, name: str, *, plan: Plan, provides: str) -> None:
         stores = [target.store for target in plan.targets]
         super().__init__(
-            name, provides=provides,
+            name,
+            provides=provides,
             rebind={f'result_{number}': f'result:{store}' for number, store in enumerate(stores)},
         )
 
-    def work(self, run: Run, commit: Callable[..., dict[str, object]],
-             **results: Mapping[str, object]) -> dict[str, object]:
+    def work(
+        self, run: Run, commit: Callable[..., dict[str, object]], **results: Mapping[str, object]
+    ) -> dict[str, object]:
         ordered = [results[f'result_{number}'] for number in range(len(run.plan.targets))]
 
         def change(tx: 'Transaction') -> dict[str, object]:
@@ -44,9 +46,7 @@ class Activate(Step):
         return result
 
 
-def decide(
-    results: Sequence[Mapping[str, object]], *, must_succeed: bool
-) -> Sequence[Mapping[str, object]]:
+def decide(results: Sequence[Mapping[str, object]], *, must_succeed: bool) -> Sequence[Mapping[str, object]]:
     """The results to commit with, or the error that reverts. Raises StoreFailed, AllStoresFailed."""
     failed = [result for result in results if result['status'] != 'ok']
     if failed and must_succeed:

@@ -77,10 +77,12 @@ class Step(task.Task):
         with run.logged(), self._traced(run):
             try:
                 self.undo(run=run, **kwargs)
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001  an edge: a revert that raises strands all before it
                 LOG.warning(
                     'Undoing step %s of import %s left something for the sweeper: %r',
-                    self.name, run.claim.import_id, error,
+                    self.name,
+                    run.claim.import_id,
+                    error,
                 )
 
     def _strict(self, result: object) -> object:
@@ -112,6 +114,7 @@ class Step(task.Task):
 
 def _arguments(function: Callable[..., object]) -> list[str]:
     return [
-        name for name, parameter in inspect.signature(function).parameters.items()
+        name
+        for name, parameter in inspect.signature(function).parameters.items()
         if parameter.kind is not inspect.Parameter.VAR_KEYWORD
     ]

@@ -14,8 +14,15 @@ class Convert(Step):
         super().__init__(name, provides=provides, rebind=rebind)
         self._target = target
 
-    def work(self, run: Run, data: Mapping[str, object], intake: object, qemu_img: object,
-             judge: object, rooms: object) -> dict[str, object]:
+    def work(
+        self,
+        run: Run,
+        data: Mapping[str, object],
+        intake: object,
+        qemu_img: object,
+        judge: object,
+        rooms: object,
+    ) -> dict[str, object]:
         staging, name = intake.staging, run.object_name(self._part)
         run.discards(self.name, lambda: _remove(staging, name))
         self._discard(run, staging)
@@ -25,7 +32,10 @@ class Convert(Step):
         self._check_room(staging, virtual, data['size'])
         rooms.open(run, self.name, virtual or data['size'])
         qemu_img.convert(
-            staging.path(data['name']), run.plan.disk_format, staging.new(name), self._target,
+            staging.path(data['name']),
+            run.plan.disk_format,
+            staging.new(name),
+            self._target,
             workdir=staging.root,
             progress=lambda fraction: run.progress(self.name, int(fraction * data['size']), data['size']),
             cancelled=lambda: self._must_stop(run),
@@ -58,4 +68,4 @@ class Convert(Step):
 
 def _remove(staging: object, name: str) -> None:
     staging.discard(name)
-    staging.discard(f'{name}.work')     # where qemu-img worked when it was killed
+    staging.discard(f'{name}.work')  # where qemu-img worked when it was killed

@@ -12,8 +12,16 @@ PART = 'unpacked'
 class Decompress(Step):
     """Unpack under the caps of size and ratio; data that is not packed passes as it is."""
 
-    def work(self, run: Run, staged: Mapping[str, object], inspected: Mapping[str, object], intake: object,
-             unpack: Callable[..., object], judge: object, rooms: object) -> dict[str, object]:
+    def work(
+        self,
+        run: Run,
+        staged: Mapping[str, object],
+        inspected: Mapping[str, object],
+        intake: object,
+        unpack: Callable[..., object],
+        judge: object,
+        rooms: object,
+    ) -> dict[str, object]:
         if inspected['compression'] is None:
             return dict(staged)
         name = run.object_name(PART)
@@ -25,7 +33,10 @@ class Decompress(Step):
         packed = intake.staging.path(staged['name'])
         with contextlib.closing(unpack(packed, inspected['compression'], run.plan.size_cap)) as reader:
             received = intake.to_staging(
-                name, reader, algorithms=run.plan.digests, limit=run.plan.size_cap,
+                name,
+                reader,
+                algorithms=run.plan.digests,
+                limit=run.plan.size_cap,
                 progress=lambda done: (room(done), run.progress(self.name, done)),
             )
         rooms.hold(run, self.name, received.size)

@@ -19,6 +19,4 @@ class Discard(Step):
         try:
             clear_staging(run)
         except errors.ImagepipeError as error:
-            LOG.warning(
-                'Staged data of import %s is left to the sweeper: %s', run.claim.import_id, error
-            )
+            LOG.warning('Staged data of import %s is left to the sweeper: %s', run.claim.import_id, error)

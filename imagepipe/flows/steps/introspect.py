@@ -17,13 +17,14 @@ class Introspect(Step):
     Permanent: nothing here gets better by trying again.
     """
 
-    def work(self, run: Run, staged: Mapping[str, object], judge: object,
-             rooms: object) -> dict[str, object]:
+    def work(self, run: Run, staged: Mapping[str, object], judge: object, rooms: object) -> dict[str, object]:
         verdict = judge.verdict(staged['verdict'])
 
         def record(tx: 'Transaction') -> None:
             tx.imports.record(
-                run.claim.import_id, source_size=staged['size'], source_digests=dict(staged['digests']),
+                run.claim.import_id,
+                source_size=staged['size'],
+                source_digests=dict(staged['digests']),
                 detected_format=_detected(verdict),
             )
             rooms.reserve_stores(tx, run, staged['size'])
@@ -40,9 +41,7 @@ class Introspect(Step):
                 if staged['size'] != expected:
                     raise errors.ExpectedSizeMismatch(found=staged['size'], expected=expected)
             elif staged['digests'][name] != expected:
-                raise errors.DigestMismatch(
-                    algorithm=name, found=staged['digests'][name], expected=expected
-                )
+                raise errors.DigestMismatch(algorithm=name, found=staged['digests'][name], expected=expected)
 
 
 def _detected(verdict: object) -> str | None:

@@ -21,8 +21,11 @@ class TakeStaged(Step):
     def work(self, run: Run, intake: object) -> dict[str, object]:
         transfer = run.db.read(lambda tx: tx.transfers.get(run.plan.transfer_id))
         recorded = {
-            'name': transfer.object_name, 'size': transfer.size, 'digests': dict(transfer.digests),
-            'identity': dict(transfer.identity or {}), 'verdict': transfer.verdict,
+            'name': transfer.object_name,
+            'size': transfer.size,
+            'digests': dict(transfer.digests),
+            'identity': dict(transfer.identity or {}),
+            'verdict': transfer.verdict,
         }
         known = set(run.plan.digests) <= set(recorded['digests']) and recorded['verdict'] is not None
         if known and intake.same(recorded):
@@ -45,8 +48,9 @@ class TakeStaged(Step):
 class Download(Step):
     """Fetch the source URL into staging; what a dead worker had fetched is hashed again and continued."""
 
-    def work(self, run: Run, attempt: int, intake: object, source: Callable[..., object],
-             rooms: object) -> dict[str, object]:
+    def work(
+        self, run: Run, attempt: int, intake: object, source: Callable[..., object], rooms: object
+    ) -> dict[str, object]:
         if attempt > 1:
             run.pause(run.plan.backoff * 2 ** (attempt - 2))
         staging, name = intake.staging, run.object_name(PART)
@@ -57,7 +61,10 @@ class Download(Step):
             self._remember(run, download.validator)
             room = rooms.open(run, self.name, download.total)
             received = intake.to_staging(
-                name, _Joined(prefix, download), algorithms=run.plan.digests, limit=run.plan.size_cap,
+                name,
+                _Joined(prefix, download),
+                algorithms=run.plan.digests,
+                limit=run.plan.size_cap,
                 progress=lambda done: (room(done), run.progress(self.name, done, download.total)),
             )
             rooms.hold(run, self.name, received.size)
@@ -71,9 +78,11 @@ class Download(Step):
         prefix = self._prefix(run, staging, stack)
         if prefix is not None:
             try:
-                return prefix, stack.enter_context(contextlib.closing(source(
-                    run, offset=prefix.size, validator=run.record.source_resume['validator']
-                )))
+                return prefix, stack.enter_context(
+                    contextlib.closing(
+                        source(run, offset=prefix.size, validator=run.record.source_resume['validator'])
+                    )
+                )
             except (errors.SourceChanged, errors.SourceUnusable):
                 LOG.info('The source of import %s cannot be continued; it is read anew', run.claim.import_id)
         return None, stack.enter_context(contextlib.closing(source(run)))

@@ -28,8 +28,9 @@ class Store(Step):
         super().__init__(name, provides=provides, rebind=rebind)
         self._target = target
 
-    def work(self, run: Run, data: Mapping[str, object], attempt: int, intake: object,
-             stores: Mapping[str, object]) -> dict[str, object]:
+    def work(
+        self, run: Run, data: Mapping[str, object], attempt: int, intake: object, stores: Mapping[str, object]
+    ) -> dict[str, object]:
         try:
             if attempt > 1:
                 run.pause(run.plan.backoff * 2 ** (attempt - 2))
@@ -43,29 +44,37 @@ class Store(Step):
         if len(run.plan.targets) > 1:
             run.db.run(lambda tx: _note(tx, run, self._target.store, {'status': 'ok'}))
         return {
-            'store': self._target.store, 'status': 'ok', 'url': url, 'size': data['size'],
-            'object_name': self._name(run), 'attempts': attempt, 'ready': dict(data),
+            'store': self._target.store,
+            'status': 'ok',
+            'url': url,
+            'size': data['size'],
+            'object_name': self._name(run),
+            'attempts': attempt,
+            'ready': dict(data),
         }
 
-    def _put(self, run: Run, data: Mapping[str, object], intake: object,
-             stores: Mapping[str, object]) -> str:
+    def _put(self, run: Run, data: Mapping[str, object], intake: object, stores: Mapping[str, object]) -> str:
         store = stores.get(self._target.store)
         if store is None:
             raise errors.StorePermanent(store=self._target.store)
         name = self._name(run)
         run.discards(self.name, lambda: store.discard(name))
-        run.db.run(lambda tx: tx.locations.set(
-            self._target.location_id, _UNDECIDED, state=LocationState.COPYING.value, object_name=name,
-            epoch=run.claim.epoch, size=data['size'],
-        ))
+        run.db.run(
+            lambda tx: tx.locations.set(
+                self._target.location_id,
+                _UNDECIDED,
+                state=LocationState.COPYING.value,
+                object_name=name,
+                epoch=run.claim.epoch,
+                size=data['size'],
+            )
+        )
         for earlier in self._names(run):
             store.discard(earlier)
         if not intake.same(data):
             raise errors.StagingLost(image_id=run.claim.image_id)
         size = data['size']
-        stream = intake.staging.open(
-            data['name'], progress=lambda done: run.progress(self.name, done, size)
-        )
+        stream = intake.staging.open(data['name'], progress=lambda done: run.progress(self.name, done, size))
         with stream:
             url = store.put(name, stream, size)
         found = store.size(url)
@@ -73,16 +82,21 @@ class Store(Step):
             raise errors.StoredDataDiffers(store=self._target.store)
         return url
 
-    def _tolerate(self, run: Run, stores: Mapping[str, object],
-                  error: errors.ImagepipeError) -> dict[str, object]:
+    def _tolerate(
+        self, run: Run, stores: Mapping[str, object], error: errors.ImagepipeError
+    ) -> dict[str, object]:
         try:
             self._remove(run, stores)
         except (errors.ClaimLost, errors.DatabaseUnavailable):
             raise
         except errors.ImagepipeError as trouble:
             # A store that is down discards nothing either: the commit leaves its location to the sweeper.
-            LOG.warning('What import %s left in store %s is left to the sweeper: %s',
-                        run.claim.import_id, self._target.store, trouble)
+            LOG.warning(
+                'What import %s left in store %s is left to the sweeper: %s',
+                run.claim.import_id,
+                self._target.store,
+                trouble,
+            )
         run.failed(self.name, error)
         found = {'status': 'failed', 'code': error.code, 'message': error.message}
         run.db.run(lambda tx: _note(tx, run, self._target.store, found))
@@ -110,9 +124,11 @@ class Store(Step):
             raise errors.StorePermanent(store=self._target.store)
         for name in self._names(run):
             store.discard(name)
-        run.db.run(lambda tx: tx.locations.set(
-            self._target.location_id, _UNDECIDED, state=LocationState.FAILED.value
-        ))
+        run.db.run(
+            lambda tx: tx.locations.set(
+                self._target.location_id, _UNDECIDED, state=LocationState.FAILED.value
+            )
+        )
 
 
 def _note(tx: 'Transaction', run: Run, store: str, found: Mapping[str, object]) -> None:

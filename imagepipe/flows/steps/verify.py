@@ -10,8 +10,14 @@ from imagepipe.flows.steps.base import Step
 class Verify(Step):
     """The source goes to the stores as it is: its digests are known, its file must be the same."""
 
-    def work(self, run: Run, data: Mapping[str, object], inspected: Mapping[str, object],
-             intake: object, judge: object) -> dict[str, object]:
+    def work(
+        self,
+        run: Run,
+        data: Mapping[str, object],
+        inspected: Mapping[str, object],
+        intake: object,
+        judge: object,
+    ) -> dict[str, object]:
         if not intake.same(data):
             raise errors.StagingLost(image_id=run.claim.image_id)
         return {
@@ -34,12 +40,19 @@ class VerifyConverted(Step):
             raise errors.StagingLost(image_id=run.claim.image_id)
         size = data['identity']['size']
         seen = intake.examine(
-            data['name'], algorithms=run.plan.digests,
+            data['name'],
+            algorithms=run.plan.digests,
             progress=lambda done: run.progress(self.name, done, size),
         )
-        virtual_size = judge(seen.as_json()['verdict'], run.plan, disk_format=self._target, container_format='bare')
+        virtual_size = judge(
+            seen.as_json()['verdict'], run.plan, disk_format=self._target, container_format='bare'
+        )
         return {
-            'name': seen.name, 'size': seen.size, 'digests': dict(seen.digests),
-            'identity': dict(seen.identity), 'disk_format': self._target, 'container_format': 'bare',
+            'name': seen.name,
+            'size': seen.size,
+            'digests': dict(seen.digests),
+            'identity': dict(seen.identity),
+            'disk_format': self._target,
+            'container_format': 'bare',
             'virtual_size': virtual_size,
         }

@@ -23,7 +23,10 @@ from imagepipe.tests.fixtures.databases import DATABASES, use_database
 
 LEASE = 60.0
 PLAN = Plan(
-    disk_format='raw', container_format='bare', must_succeed=True, digests=('md5', 'sha512'),
+    disk_format='raw',
+    container_format='bare',
+    must_succeed=True,
+    digests=('md5', 'sha512'),
     os_hash_algo='sha512',
     targets=(Target(store='fast', disk_format='raw', representation_id='r', location_id='l'),),
 )
@@ -54,26 +57,29 @@ class BoardConformanceTestCase(testscenarios.WithScenarios, testtools.TestCase):
     def post(self, number: int = 0, **columns: object) -> str:
         """Accept an import, as a request does; the later ones have higher numbers."""
         record = Import(
-            id=uuidutils.generate_uuid(), image_id=uuidutils.generate_uuid(), plan=PLAN,
-            method=Method.WEB_DOWNLOAD, state=ImportState.ACCEPTED,
+            id=uuidutils.generate_uuid(),
+            image_id=uuidutils.generate_uuid(),
+            plan=PLAN,
+            method=Method.WEB_DOWNLOAD,
+            state=ImportState.ACCEPTED,
         )
 
         def change(tx: Transaction) -> None:
             tx.imports.add(record)
             tx.steps.plan(record.id, steps.names(PLAN))
             when = datetime.datetime(2026, 1, 1) + datetime.timedelta(seconds=number)
-            tx.connection.execute(sa.update(schema.imports).where(schema.imports.c.id == record.id).values(
-                **{'created_at': when, **columns}
-            ))
+            tx.connection.execute(
+                sa.update(schema.imports)
+                .where(schema.imports.c.id == record.id)
+                .values(**{'created_at': when, **columns})
+            )
 
         self.db.run(change)
         return record.id
 
     def expire(self) -> None:
         """The lease of every claim runs out."""
-        self.db.run(lambda tx: tx.connection.execute(
-            sa.update(schema.imports).values(claim_expires=0.0)
-        ))
+        self.db.run(lambda tx: tx.connection.execute(sa.update(schema.imports).values(claim_expires=0.0)))
 
     def row(self, import_id: str) -> Import:
         return self.db.read(lambda tx: tx.imports.get(import_id))
@@ -137,9 +143,7 @@ class BoardConformanceTestCase(testscenarios.WithScenarios, testtools.TestCase):
         import_id = self.post()
         self.board.claim(self.job(import_id), 'somebody')
         other = self.another()
-        self.assertRaises(
-            exceptions.UnclaimableJob, other.claim, self.job(import_id, other), 'somebody else'
-        )
+        self.assertRaises(exceptions.UnclaimableJob, other.claim, self.job(import_id, other), 'somebody else')
         self.assertEqual((1, 'somebody'), (self.row(import_id).epoch, self.row(import_id).claim_owner))
 
     def test_what_is_over_or_unknown_cannot_be_claimed(self) -> None:
@@ -197,10 +201,14 @@ class BoardConformanceTestCase(testscenarios.WithScenarios, testtools.TestCase):
         boards = [self.another() for _ in range(8)]
         for number in range(5):
             import_id = self.post(number)
-            winners = self.race([
-                lambda board=board, who=who, import_id=import_id: self.claimed(board, import_id, f'w{who}')
-                for who, board in enumerate(boards)
-            ])
+            winners = self.race(
+                [
+                    lambda board=board, who=who, import_id=import_id: self.claimed(
+                        board, import_id, f'w{who}'
+                    )
+                    for who, board in enumerate(boards)
+                ]
+            )
             self.assertEqual(1, sum(winners))
             self.assertEqual(1, self.row(import_id).epoch)
 
@@ -244,10 +252,12 @@ class BoardConformanceTestCase(testscenarios.WithScenarios, testtools.TestCase):
         self.board.claim(self.job(import_id), 'dead')
         self.expire()
         boards = [self.another() for _ in range(6)]
-        winners = self.race([
-            lambda board=board, who=who: self.claimed(board, import_id, f'w{who}')
-            for who, board in enumerate(boards)
-        ])
+        winners = self.race(
+            [
+                lambda board=board, who=who: self.claimed(board, import_id, f'w{who}')
+                for who, board in enumerate(boards)
+            ]
+        )
         self.assertEqual((1, 2), (sum(winners), self.row(import_id).epoch))
 
     # Letting go.

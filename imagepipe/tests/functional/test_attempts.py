@@ -80,7 +80,9 @@ class AttemptsTestCase(testtools.TestCase):
 
     def test_a_graceful_stop_never_counts(self) -> None:
         story = self.story(
-            method=Method.WEB_DOWNLOAD, fault=Fault(stall_after=1000), overrides={'conductor.grace': 0},
+            method=Method.WEB_DOWNLOAD,
+            fault=Fault(stall_after=1000),
+            overrides={'conductor.grace': 0},
         )
         for _ in range(5):
             worker = story.workers.start()
@@ -117,9 +119,11 @@ class UnrunnableTestCase(testtools.TestCase):
         return self.useFixture(Story(self, **options))
 
     def rewrite(self, story: Story, import_id: str, **columns: object) -> None:
-        story.db.run(lambda tx: tx.connection.execute(
-            sa.update(schema.imports).where(schema.imports.c.id == import_id).values(**columns)
-        ))
+        story.db.run(
+            lambda tx: tx.connection.execute(
+                sa.update(schema.imports).where(schema.imports.c.id == import_id).values(**columns)
+            )
+        )
 
     def test_a_garbled_plan_is_given_up_once_and_leaves_nothing(self) -> None:
         for plan in ('{garbled', '[]', '{"targets": 3}', '{}', json.dumps({'targets': [], 'digests': []})):
@@ -139,9 +143,14 @@ class UnrunnableTestCase(testtools.TestCase):
             story.expire()
             story.workers.start()
             story.wait_end()
-            check_aftermath(story, Ending(
-                state=ImportState.FAILED, error_code='imagepipe.import.unreadable', swept=True,
-            ))
+            check_aftermath(
+                story,
+                Ending(
+                    state=ImportState.FAILED,
+                    error_code='imagepipe.import.unreadable',
+                    swept=True,
+                ),
+            )
 
     def test_a_committed_import_with_a_garbled_plan_stays_committed(self) -> None:
         story = self.story()
@@ -157,13 +166,14 @@ class UnrunnableTestCase(testtools.TestCase):
         self.rewrite(story, story.import_id, plan='{garbled')
         story.workers.start()
         self.assertEqual(ImportState.FAILED, story.wait_end().state)
-        wait_until(lambda: story.db.read(
-            lambda tx: tx.imports.get(other).state is ImportState.SUCCEEDED
-        ), 'the other import ends')
+        wait_until(
+            lambda: story.db.read(lambda tx: tx.imports.get(other).state is ImportState.SUCCEEDED),
+            'the other import ends',
+        )
 
     def test_imports_of_a_newer_flow_are_left_alone_and_block_nobody(self) -> None:
         story = self.story()
-        newer = [self._newer(story) for _ in range(60)]      # more than one look at the board fetches
+        newer = [self._newer(story) for _ in range(60)]  # more than one look at the board fetches
         _, import_id = story.begin()
         story.import_id, first = import_id, story.import_id
         self.rewrite(story, first, flow_version=FLOW_VERSION + 1)
@@ -178,14 +188,22 @@ class UnrunnableTestCase(testtools.TestCase):
         new_id = uuidutils.generate_uuid()
 
         def change(tx: object) -> None:
-            row = dict(tx.connection.execute(
-                sa.select(schema.imports).where(schema.imports.c.id == story.import_id)
-            ).mappings().one())
-            tx.connection.execute(sa.insert(schema.imports).values(row | {
-                'id': new_id, 'image_id': new_id, 'live_image_id': new_id, 'flow_version': FLOW_VERSION + 1,
-            }))
+            row = dict(
+                tx.connection.execute(sa.select(schema.imports).where(schema.imports.c.id == story.import_id))
+                .mappings()
+                .one()
+            )
+            tx.connection.execute(
+                sa.insert(schema.imports).values(
+                    row
+                    | {
+                        'id': new_id,
+                        'image_id': new_id,
+                        'live_image_id': new_id,
+                        'flow_version': FLOW_VERSION + 1,
+                    }
+                )
+            )
 
         story.db.run(change)
         return new_id
-
-

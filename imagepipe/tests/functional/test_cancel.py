@@ -51,9 +51,15 @@ class CancelTestCase(testtools.TestCase):
         tool = directory / 'qemu-img'
         tool.write_text(NEVER_DONE.format(pid_file=pid_file))
         tool.chmod(stat.S_IRWXU)
-        story = self.useFixture(Story(self, overrides={
-            'conversion.qemu_img': str(tool), 'conversion.sandbox': 'off',
-        }))
+        story = self.useFixture(
+            Story(
+                self,
+                overrides={
+                    'conversion.qemu_img': str(tool),
+                    'conversion.sandbox': 'off',
+                },
+            )
+        )
         story.workers.start()
         wait_until(lambda: story.progress(steps.convert('raw')), 'the conversion says how far it is')
         self.cancelled(story)

@@ -23,9 +23,19 @@ class Conductor:
     def __init__(self, story: Story, log: pathlib.Path) -> None:
         with log.open('ab') as output:
             self.process = subprocess.Popen(
-                [sys.executable, '-W', 'ignore', '-m', 'imagepipe.cmd.conductor', '--config-file',
-                 story.cloud.config_file()],
-                stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True,
+                [
+                    sys.executable,
+                    '-W',
+                    'ignore',
+                    '-m',
+                    'imagepipe.cmd.conductor',
+                    '--config-file',
+                    story.cloud.config_file(),
+                ],
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
                 env=os.environ | {'PYTHONPATH': os.pathsep.join([str(PROJECT), *sys.path])},
             )
 
@@ -51,14 +61,19 @@ class ConductorTestCase(testtools.TestCase):
 
     def setUp(self) -> None:
         super().setUp()
-        self.story = self.useFixture(Story(
-            self, kind=self.kind, method=Method.WEB_DOWNLOAD, fault=Fault(stall_after=1000, stalls=1),
-            overrides={'conductor.workers': 2, 'conductor.grace': 0.2},
-        ))
+        self.story = self.useFixture(
+            Story(
+                self,
+                kind=self.kind,
+                method=Method.WEB_DOWNLOAD,
+                fault=Fault(stall_after=1000, stalls=1),
+                overrides={'conductor.workers': 2, 'conductor.grace': 0.2},
+            )
+        )
         self.log = pathlib.Path(self.story.cloud.path('conductor.log'))
-        self.addOnException(lambda _info: self.addDetail(
-            'conductor.log', content.text_content(self.log.read_text())
-        ))
+        self.addOnException(
+            lambda _info: self.addDetail('conductor.log', content.text_content(self.log.read_text()))
+        )
         self.conductor = self.start()
         self.assertTrue(self.story.source.stalled.wait(PATIENCE))
 

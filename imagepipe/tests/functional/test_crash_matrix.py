@@ -54,8 +54,6 @@ def refused(store: str) -> Ending:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-
-
 class Column:
     """What the imports of a class have in common."""
 
@@ -74,8 +72,13 @@ class Column:
             for store, disk_format in zip(self.stores, formats, strict=True)
         )
         return Plan(
-            disk_format='qcow2', container_format='bare', targets=targets, must_succeed=self.must_succeed,
-            digests=('md5', 'sha512'), os_hash_algo='sha512', decompress=True,
+            disk_format='qcow2',
+            container_format='bare',
+            targets=targets,
+            must_succeed=self.must_succeed,
+            digests=('md5', 'sha512'),
+            os_hash_algo='sha512',
+            decompress=True,
         )
 
     def atoms(self) -> list[atom.Atom]:
@@ -86,8 +89,6 @@ class Column:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-
-
 class Kill:
     """One run: the point, what is wrong besides, and the end that the import must have."""
 
@@ -145,7 +146,8 @@ def scenarios(column: Column) -> list[tuple[str, dict[str, object]]]:
     wanted = None if FULL else column.moments
     return [
         (str(run.point), {'column': column, 'kill': run})
-        for run in kills(column) if wanted is None or run.point.moment in wanted
+        for run in kills(column)
+        if wanted is None or run.point.moment in wanted
     ]
 
 
@@ -162,7 +164,14 @@ ONE_DIRECT_MAY = Column(method=DIRECT, stores=STORES[:1], must_succeed=False, mo
 ONE_WEB_MUST = Column(method=WEB, stores=STORES[:1], must_succeed=True, moments=('revert.after',))
 ONE_WEB_MAY = Column(method=WEB, stores=STORES[:1], must_succeed=False, moments=('execute.inside',))
 COLUMNS = (
-    DIRECT_MUST, WEB_MAY, DIRECT_MAY, WEB_MUST, ONE_DIRECT_MUST, ONE_DIRECT_MAY, ONE_WEB_MUST, ONE_WEB_MAY,
+    DIRECT_MUST,
+    WEB_MAY,
+    DIRECT_MAY,
+    WEB_MUST,
+    ONE_DIRECT_MUST,
+    ONE_DIRECT_MAY,
+    ONE_WEB_MUST,
+    ONE_WEB_MAY,
 )
 
 
@@ -211,11 +220,18 @@ class Crash(testscenarios.WithScenarios):
     kill: Kill
 
     def test_killed(self) -> None:
-        story = self.useFixture(Story(
-            self, kind=self.column.kind, method=self.column.method, stores=self.column.stores,
-            must_succeed=self.column.must_succeed, fault=self.kill.fault,
-            refusing=self.kill.refusing, flaky=self.kill.flaky,
-        ))
+        story = self.useFixture(
+            Story(
+                self,
+                kind=self.column.kind,
+                method=self.column.method,
+                stores=self.column.stores,
+                must_succeed=self.column.must_succeed,
+                fault=self.kill.fault,
+                refusing=self.kill.refusing,
+                flaky=self.kill.flaky,
+            )
+        )
         self.assertEqual(steps.names(self.column.plan()), tuple(story.steps()))
         story.workers.start(point=str(self.kill.point)).wait_killed()
         story.expire()
@@ -270,7 +286,8 @@ class ForcedRevertTestCase(testscenarios.WithScenarios, testtools.TestCase):
 
     scenarios = [
         (str(point), {'point': point})
-        for node in WEB_MUST.atoms() for moment in crashing.moments(node)
+        for node in WEB_MUST.atoms()
+        for moment in crashing.moments(node)
         if moment in (('revert.inside', 'revert.after') if not FULL else crashing.REVERTS)
         and node.name not in NOT_YET_RUN
         for point in [crashing.Point(node.name, moment)]

@@ -44,14 +44,26 @@ class Transfers(testscenarios.WithScenarios, testtools.TestCase):
         super().setUp()
         images.needs(self, 'qcow2')
         self.body = images.content('qcow2')
-        self.cloud = self.useFixture(ServicesFixture(
-            self, kind=self.kind, overrides={'transfers.lease_seconds': 600, 'staging.grace': 300},
-        ))
+        self.cloud = self.useFixture(
+            ServicesFixture(
+                self,
+                kind=self.kind,
+                overrides={'transfers.lease_seconds': 600, 'staging.grace': 300},
+            )
+        )
         self.services = self.cloud.services
         self.image_id = uuidutils.generate_uuid()
-        self.services.db.run(lambda tx: tx.images.add(Image(
-            id=self.image_id, owner=OWNER, name='disk', disk_format='qcow2', container_format='bare',
-        )))
+        self.services.db.run(
+            lambda tx: tx.images.add(
+                Image(
+                    id=self.image_id,
+                    owner=OWNER,
+                    name='disk',
+                    disk_format='qcow2',
+                    container_format='bare',
+                )
+            )
+        )
 
     def image(self) -> Image:
         return self.services.db.read(lambda tx: tx.images.find(self.image_id))
@@ -62,9 +74,11 @@ class Transfers(testscenarios.WithScenarios, testtools.TestCase):
 
     def sweep(self) -> None:
         """The lease of whoever is dead runs out, files grow old, and a sweeper comes by."""
-        self.services.db.run(lambda tx: tx.connection.execute(
-            sa.update(schema.transfers).where(schema.transfers.c.expires.is_not(None)).values(expires=0.0)
-        ))
+        self.services.db.run(
+            lambda tx: tx.connection.execute(
+                sa.update(schema.transfers).where(schema.transfers.c.expires.is_not(None)).values(expires=0.0)
+            )
+        )
         for path in self.files('staging'):
             os.utime(path, (time.time() - 1000,) * 2)
         Sweeper(self.services, interval=3600).sweep()
@@ -77,8 +91,13 @@ class Transfers(testscenarios.WithScenarios, testtools.TestCase):
         self.assertEqual((0, 0), self.used())
         self.assertEqual([], self.services.db.read(lambda tx: tx.transfers.of_image(self.image_id)))
         data.upload(
-            self.services, ADMIN, self.image_id, io.BytesIO(self.body), content_length=len(self.body),
-            announced_size=None, store=None,
+            self.services,
+            ADMIN,
+            self.image_id,
+            io.BytesIO(self.body),
+            content_length=len(self.body),
+            announced_size=None,
+            store=None,
         )
         self.active()
 
@@ -90,9 +109,12 @@ class Transfers(testscenarios.WithScenarios, testtools.TestCase):
         self.assertEqual((len(self.body), 0), self.used())
 
     def used(self) -> tuple[int, int]:
-        return self.services.db.read(lambda tx: (
-            tx.usages.used(quota.project(OWNER), quota.BYTES), tx.usages.used(quota.STAGING, quota.BYTES),
-        ))
+        return self.services.db.read(
+            lambda tx: (
+                tx.usages.used(quota.project(OWNER), quota.BYTES),
+                tx.usages.used(quota.STAGING, quota.BYTES),
+            )
+        )
 
 
 class ServerKilledTestCase(Transfers):
@@ -101,14 +123,14 @@ class ServerKilledTestCase(Transfers):
     def test_in_the_middle_of_a_body(self) -> None:
         server = self.useFixture(ServerFixture(self, 'gunicorn', self.cloud.path('etc')))
         request = RawRequest(
-            server.port, 'PUT', f'/v2/images/{self.image_id}/{self.call}',
+            server.port,
+            'PUT',
+            f'/v2/images/{self.image_id}/{self.call}',
             OCTETS | {'Content-Length': str(4 << 20)},
         )
         self.addCleanup(request.close)
         request.send(self.body[: len(self.body) // 2] * 5)
-        wait_until(
-            lambda: any(path.stat().st_size for path in self.files('staging')), 'bytes are in staging'
-        )
+        wait_until(lambda: any(path.stat().st_size for path in self.files('staging')), 'bytes are in staging')
         self.assertIn(self.image().status, (Status.SAVING, Status.UPLOADING))
         server.kill()
         self.assertEqual(1, len(self.services.db.read(lambda tx: tx.transfers.of_image(self.image_id))))
@@ -117,9 +139,7 @@ class ServerKilledTestCase(Transfers):
 
 
 #: Where the process ends; after the first four, the image must be queued again.
-POINTS = [
-    (name, {'point': name}) for name in ('body', 'chunk', 'judged', 'uncommitted', 'put', 'committed')
-]
+POINTS = [(name, {'point': name}) for name in ('body', 'chunk', 'judged', 'uncommitted', 'put', 'committed')]
 
 
 class ProcessKilledTestCase(Transfers):

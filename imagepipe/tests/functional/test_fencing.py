@@ -102,9 +102,7 @@ class FrozenWorkerTestCase(testscenarios.WithScenarios, testtools.TestCase):
         check_aftermath(story, REFUSED)
 
     def test_in_the_middle_of_reverting_a_download(self) -> None:
-        story, worker = self.frozen(
-            'stage:revert.inside', method=Method.WEB_DOWNLOAD, refusing=('cheap',)
-        )
+        story, worker = self.frozen('stage:revert.inside', method=Method.WEB_DOWNLOAD, refusing=('cheap',))
         self.changes_nothing(story, worker)
         check_aftermath(story, REFUSED)
 
@@ -149,5 +147,3 @@ class FrozenWorkerTestCase(testscenarios.WithScenarios, testtools.TestCase):
         wait_until(lambda: story.snapshot() != before, 'a change')
         worker.kill()
         self.assertRaises(AssertionError, self.assertThat, story.snapshot(), matchers.Equals(before))
-
-

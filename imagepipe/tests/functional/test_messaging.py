@@ -23,11 +23,16 @@ def _free_port():
 
 class MessagingTest(testtools.TestCase):
     def _conf(self, url, topic):
-        return self.useFixture(ServicesFixture(self, overrides={
-            'oslo_messaging_notifications.driver': 'messagingv2',
-            'oslo_messaging_notifications.transport_url': url,
-            'oslo_messaging_notifications.topics': topic,
-        })).conf
+        return self.useFixture(
+            ServicesFixture(
+                self,
+                overrides={
+                    'oslo_messaging_notifications.driver': 'messagingv2',
+                    'oslo_messaging_notifications.transport_url': url,
+                    'oslo_messaging_notifications.topics': topic,
+                },
+            )
+        ).conf
 
     def _letter(self):
         return Letter(id=1, event_type='image.create', priority='INFO', payload={'id': 'x'}, attempts=0)

@@ -17,9 +17,15 @@ class StuckStoreTestCase(testtools.TestCase):
     kind = 'sqlite'
 
     def story(self) -> Story:
-        return self.useFixture(Story(
-            self, kind=self.kind, stores=('fast',), lease=4.0, overrides=IMPATIENT,
-        ))
+        return self.useFixture(
+            Story(
+                self,
+                kind=self.kind,
+                stores=('fast',),
+                lease=4.0,
+                overrides=IMPATIENT,
+            )
+        )
 
     def crashes(self, story: Story, step: str) -> int:
         found = story.db.read(lambda tx: tx.steps.of_imports([story.import_id]))[story.import_id]
@@ -47,9 +53,12 @@ class StuckStoreTestCase(testtools.TestCase):
         story.workers.start()
         self.assertEqual(ImportState.FAILED, story.wait_end().state)
         self.assertEqual(steps.store('fast'), story.record.error_step)
-        finished = wait_until(lambda: story.db.read(
-            lambda tx: (record := tx.imports.get(of_neighbour)).state is ImportState.SUCCEEDED and record
-        ), 'the neighbour ends')
+        finished = wait_until(
+            lambda: story.db.read(
+                lambda tx: (record := tx.imports.get(of_neighbour)).state is ImportState.SUCCEEDED and record
+            ),
+            'the neighbour ends',
+        )
         self.assertIsNone(finished.error_code)
         crashes = story.db.read(lambda tx: tx.steps.of_imports([of_neighbour]))[of_neighbour]
         self.assertEqual({0}, {step.crashes for step in crashes})

@@ -21,9 +21,13 @@ class SweeperTest(WithScenarios, testtools.TestCase):
 
     def setUp(self):
         super().setUp()
-        self.fixture = self.useFixture(ServicesFixture(
-            self, kind=self.database_kind, overrides={'transfers.delete_seconds': 0, 'staging.grace': 300},
-        ))
+        self.fixture = self.useFixture(
+            ServicesFixture(
+                self,
+                kind=self.database_kind,
+                overrides={'transfers.delete_seconds': 0, 'staging.grace': 300},
+            )
+        )
         self.services = self.fixture.services
         self.sweeper = Sweeper(self.services, interval=1.0)
 
@@ -42,13 +46,28 @@ class SweeperTest(WithScenarios, testtools.TestCase):
 
         def add(tx):
             tx.images.add(Image(id=image_id, status=Status.ACTIVE, owner='p', size=len(data)))
-            tx.locations.add_representation(Representation(
-                id=representation, image_id=image_id, primary=True, disk_format='raw', container_format='bare'
-            ))
-            tx.locations.add(Location(
-                id=uuidutils.generate_uuid(), image_id=image_id, representation_id=representation,
-                store='fast', state=state, object_name=name, epoch=1, url=f'file://{path}', size=len(data),
-            ))
+            tx.locations.add_representation(
+                Representation(
+                    id=representation,
+                    image_id=image_id,
+                    primary=True,
+                    disk_format='raw',
+                    container_format='bare',
+                )
+            )
+            tx.locations.add(
+                Location(
+                    id=uuidutils.generate_uuid(),
+                    image_id=image_id,
+                    representation_id=representation,
+                    store='fast',
+                    state=state,
+                    object_name=name,
+                    epoch=1,
+                    url=f'file://{path}',
+                    size=len(data),
+                )
+            )
             self.services.quota.count(tx, 'p', len(data))
 
         self.run_in(add)
@@ -58,9 +77,11 @@ class SweeperTest(WithScenarios, testtools.TestCase):
         """Let every location have been as it is for a minute."""
         from imagepipe.db.schema import locations  # noqa: PLC0415
 
-        self.run_in(lambda tx: tx.connection.execute(
-            locations.update().values(updated_at=tx.now.replace(year=tx.now.year - 1))
-        ))
+        self.run_in(
+            lambda tx: tx.connection.execute(
+                locations.update().values(updated_at=tx.now.replace(year=tx.now.year - 1))
+            )
+        )
 
     def used(self, owner='p'):
         return self.run_in(lambda tx: tx.usages.used(quota.project(owner), quota.BYTES))

@@ -24,31 +24,65 @@ from imagepipe.jobs import resources
 
 #: The names that imports of version 1 have on record: they never change.
 ONE_STORE = [
-    'restage', 'stage', 'introspect', 'verify:qcow2', 'retry:store:fast', 'store:fast', 'activate', 'notify',
+    'restage',
+    'stage',
+    'introspect',
+    'verify:qcow2',
+    'retry:store:fast',
+    'store:fast',
+    'activate',
+    'notify',
     'discard',
 ]
 TWO_FORMATS = [
-    'restage', 'retry:stage', 'stage', 'introspect', 'decompress', 'verify:qcow2', 'convert:raw',
-    'verify:raw', 'retry:store:fast', 'store:fast', 'retry:store:cheap', 'store:cheap', 'activate', 'notify',
+    'restage',
+    'retry:stage',
+    'stage',
+    'introspect',
+    'decompress',
+    'verify:qcow2',
+    'convert:raw',
+    'verify:raw',
+    'retry:store:fast',
+    'store:fast',
+    'retry:store:cheap',
+    'store:cheap',
+    'activate',
+    'notify',
     'discard',
 ]
 RESOURCES = {
-    'run', 'intake', 'stores', 'judge', 'qemu_img', 'unpack', 'rooms', 'source', 'commit', 'decide',
-    'wake_sender', 'clear_staging',
+    'run',
+    'intake',
+    'stores',
+    'judge',
+    'qemu_img',
+    'unpack',
+    'rooms',
+    'source',
+    'commit',
+    'decide',
+    'wake_sender',
+    'clear_staging',
 }
 
 
 def plan(*targets: tuple[str, str], **fields: object) -> Plan:
     """A plan of a qcow2 image for these stores and formats."""
-    return Plan(**{
-        'disk_format': 'qcow2', 'container_format': 'bare', 'must_succeed': True,
-        'digests': ('md5', 'sha512'), 'os_hash_algo': 'sha512',
-        'targets': tuple(
-            Target(store=store, disk_format=wanted, representation_id=wanted, location_id=store)
-            for store, wanted in targets
-        ),
-        **fields,
-    })
+    return Plan(
+        **{
+            'disk_format': 'qcow2',
+            'container_format': 'bare',
+            'must_succeed': True,
+            'digests': ('md5', 'sha512'),
+            'os_hash_algo': 'sha512',
+            'targets': tuple(
+                Target(store=store, disk_format=wanted, representation_id=wanted, location_id=store)
+                for store, wanted in targets
+            ),
+            **fields,
+        }
+    )
 
 
 ONE = plan(('fast', 'qcow2'))
@@ -71,7 +105,11 @@ def atoms(flow: linear_flow.Flow) -> list[atom.Atom]:
 
 def a_run(**fields: object) -> Run:
     record = Import(
-        id='import', image_id='image', method=Method.WEB_DOWNLOAD, state=ImportState.RUNNING, plan=ONE,
+        id='import',
+        image_id='image',
+        method=Method.WEB_DOWNLOAD,
+        state=ImportState.RUNNING,
+        plan=ONE,
         **fields,
     )
     return Run(record, Claim(import_id='import', image_id='image', owner='me', epoch=2), None)
@@ -250,7 +288,7 @@ class RunTestCase(testtools.TestCase):
         run, removed = a_run(), []
         run.discards('store:fast', lambda: removed.append('fast'))
         run.discard_unrecorded()
-        run.discard_unrecorded('store:fast')      # the step came to its end and had written more
+        run.discard_unrecorded('store:fast')  # the step came to its end and had written more
         self.assertEqual(['fast', 'fast'], removed)
 
     def test_what_is_recorded_or_may_be_is_not_removed(self) -> None:
@@ -269,9 +307,9 @@ class RunTestCase(testtools.TestCase):
 
 def history(*failed: Exception) -> retry.History:
     """What a retry is told after so many attempts."""
-    return retry.History([
-        (number, {'step': failure.Failure.from_exception(error)}) for number, error in enumerate(failed)
-    ])
+    return retry.History(
+        [(number, {'step': failure.Failure.from_exception(error)}) for number, error in enumerate(failed)]
+    )
 
 
 class RetriesTestCase(testtools.TestCase):
@@ -308,9 +346,7 @@ class RetriesTestCase(testtools.TestCase):
         outer = Restage('restage', attempts=2, rereadable=True)
         self.assertEqual(retry.RETRY, outer.on_failure(history(self.LOST), run=a_run(), decide=self.decided))
         for told in (history(self.LOST, self.LOST), history(self.LASTING), history(self.PASSING)):
-            self.assertEqual(
-                retry.REVERT_ALL, outer.on_failure(told, run=a_run(), decide=self.decided)
-            )
+            self.assertEqual(retry.REVERT_ALL, outer.on_failure(told, run=a_run(), decide=self.decided))
         self.assertEqual(1, len(self.told))
 
     def test_a_lost_upload_cannot_be_staged_again(self) -> None:
@@ -326,7 +362,9 @@ class CauseTestCase(testtools.TestCase):
     def test_each_error_is_known_by_its_own_code(self) -> None:
         for error in errors.REGISTRY.values():
             found = failure.Failure(
-                exc_type_names=_names(error), exception_str='It went wrong.', traceback_str='',
+                exc_type_names=_names(error),
+                exception_str='It went wrong.',
+                traceback_str='',
             )
             remembered = resources._remembered([found])
             self.assertEqual(error.code, remembered.code)
@@ -334,7 +372,8 @@ class CauseTestCase(testtools.TestCase):
 
     def test_a_strangers_error_is_a_defect(self) -> None:
         found = failure.Failure(
-            exc_type_names=['builtins.ZeroDivisionError', 'Exception'], exception_str='secret',
+            exc_type_names=['builtins.ZeroDivisionError', 'Exception'],
+            exception_str='secret',
             traceback_str='',
         )
         self.assertEqual('imagepipe.internal', resources._remembered([found]).code)
@@ -359,5 +398,3 @@ class DecideTestCase(testtools.TestCase):
         self.assertEqual(results, decide(results, must_succeed=False))
         error = self.assertRaises(errors.AllStoresFailed, decide, [self.FAILED], must_succeed=False)
         self.assertIn('It is full.', str(error))
-
-

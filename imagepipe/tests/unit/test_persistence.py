@@ -25,7 +25,10 @@ from imagepipe.jobs.persistence import LostClaimError, Persistence
 from imagepipe.tests.fixtures.databases import DATABASES, DatabaseFixture
 
 PLAN = Plan(
-    disk_format='raw', container_format='bare', must_succeed=True, digests=('md5', 'sha512'),
+    disk_format='raw',
+    container_format='bare',
+    must_succeed=True,
+    digests=('md5', 'sha512'),
     os_hash_algo='sha512',
     targets=(Target(store='fast', disk_format='raw', representation_id='r', location_id='l'),),
 )
@@ -54,9 +57,7 @@ class PersistenceTestCase(testscenarios.WithScenarios, testtools.TestCase):
         super().setUp()
         fixture = self.useFixture(DatabaseFixture(self, self.database_kind, migrated=True))
         self.db = fixture.database
-        reading = engines.create(fixture.url, translate=False).execution_options(
-            **{engines.READ_ONLY: True}
-        )
+        reading = engines.create(fixture.url, translate=False).execution_options(**{engines.READ_ONLY: True})
         self.addCleanup(reading.dispose)
         self.persistence = Persistence(reading)
         self.run_ = self.claimed('somebody')
@@ -64,9 +65,13 @@ class PersistenceTestCase(testscenarios.WithScenarios, testtools.TestCase):
     def claimed(self, who: str, import_id: str | None = None) -> Run:
         """A run of an import that `who` has claimed."""
         record = Import(
-            id=uuidutils.generate_uuid(), image_id=uuidutils.generate_uuid(), plan=PLAN,
-            method=Method.GLANCE_DIRECT, state=ImportState.ACCEPTED,
-            logbook_id=uuidutils.generate_uuid(), flow_id=uuidutils.generate_uuid(),
+            id=uuidutils.generate_uuid(),
+            image_id=uuidutils.generate_uuid(),
+            plan=PLAN,
+            method=Method.GLANCE_DIRECT,
+            state=ImportState.ACCEPTED,
+            logbook_id=uuidutils.generate_uuid(),
+            flow_id=uuidutils.generate_uuid(),
         )
 
         def change(tx: Transaction) -> Run:
@@ -80,18 +85,18 @@ class PersistenceTestCase(testscenarios.WithScenarios, testtools.TestCase):
         return self.db.run(change)
 
     def expire(self) -> None:
-        self.db.run(lambda tx: tx.connection.execute(
-            sa.update(schema.imports).values(claim_expires=0.0)
-        ))
+        self.db.run(lambda tx: tx.connection.execute(sa.update(schema.imports).values(claim_expires=0.0)))
 
     def engine(self, run: Run, *says: object) -> object:
         """An engine over a flow of real names: stage, introspect, as many as are given."""
         names = steps.names(PLAN)[: len(says) or 1]
-        flow = linear_flow.Flow('import').add(*(
-            Say(name, each) for name, each in zip(names, says or ('x',), strict=True)
-        ))
+        flow = linear_flow.Flow('import').add(
+            *(Say(name, each) for name, each in zip(names, says or ('x',), strict=True))
+        )
         engine = taskflow_engines.load(
-            flow, flow_detail=self.persistence.open_flow(run), backend=self.persistence.fenced(run),
+            flow,
+            flow_detail=self.persistence.open_flow(run),
+            backend=self.persistence.fenced(run),
             engine='serial',
         )
         engine.storage.inject({'run': run}, transient=True)
@@ -151,9 +156,7 @@ class PersistenceTestCase(testscenarios.WithScenarios, testtools.TestCase):
         self.assertRaises(errors.SourceInvalid, engine.run)
         self.assertEqual(StepState.REVERTED, self.step('stage').state)
         self.assertEqual('imagepipe.source.invalid', self.step('introspect').error_code)
-        self.assertEqual(
-            {'stage': states.REVERTED, 'introspect': states.REVERTED}, self.recorded(self.run_)
-        )
+        self.assertEqual({'stage': states.REVERTED, 'introspect': states.REVERTED}, self.recorded(self.run_))
 
     def test_a_finished_flow_is_read_as_finished(self) -> None:
         self.engine(self.run_, 'x', 'y').run()
@@ -265,5 +268,3 @@ class PersistenceTestCase(testscenarios.WithScenarios, testtools.TestCase):
         for thread in threads:
             thread.join()
         self.assertEqual(1, len(found))
-
-

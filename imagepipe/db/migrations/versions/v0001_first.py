@@ -208,9 +208,7 @@ def upgrade() -> None:
         sa.Column('status', sa.String(length=20), nullable=False),
         sa.Column('created_at', Moment, nullable=False),
         sa.Column('updated_at', Moment, nullable=False),
-        sa.ForeignKeyConstraint(
-            ['image_id'], ['images.id'], name='fk_members_image_id', ondelete='CASCADE'
-        ),
+        sa.ForeignKeyConstraint(['image_id'], ['images.id'], name='fk_members_image_id', ondelete='CASCADE'),
         sa.PrimaryKeyConstraint('image_id', 'member', name='pk_members'),
     )
     op.create_index('ix_members_member_status', 'members', ['member', 'status', 'image_id'], unique=False)
