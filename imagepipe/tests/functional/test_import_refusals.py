@@ -432,7 +432,7 @@ class RefusedRequestTestCase(testscenarios.WithScenarios, testtools.TestCase):
         return self.staged(stores=['fast'], all_stores=True)
 
     def ask_with_header(self):
-        return self.staged(stores=['fast'], headers={'X-Image-Meta-Store': 'fast'})
+        return self.staged(stores=['fast'], headers={'X-Image-Meta-Store': 'cheap'})
 
     def ask_direct(self):
         return self.pipe.ask(self.image_id)
