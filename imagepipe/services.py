@@ -12,6 +12,7 @@ from oslo_config import cfg
 from oslo_utils import uuidutils
 
 from imagepipe import errors, tracing
+from imagepipe.conf import check_values
 from imagepipe.conf import staging as staging_options
 from imagepipe.db import engines
 from imagepipe.db.database import Database
@@ -98,6 +99,7 @@ def _secrets(conf: cfg.ConfigOpts) -> Secrets | None:
 
 
 def _check(conf: cfg.ConfigOpts) -> None:
+    check_values(conf)
     for store, wanted in conf.import_flow.target_formats.items():
         if wanted not in QEMU_NAMES:
             raise errors.ConfigurationInvalid(

@@ -85,7 +85,7 @@ class Home:
     def load(self) -> cfg.ConfigOpts:
         """The configuration that the service runs with. Raises ConfigurationInvalid."""
         conf = options.load(self.arguments(), 'imagepipe-standalone')
-        _check_values(conf)
+        options.check_values(conf)
         return conf
 
     def make(self) -> None:
@@ -185,18 +185,6 @@ class Home:
             'healthcheck': {'disable_by_file_path': self.path / 'healthcheck_disable'},
             'oslo_messaging_notifications': {'driver': 'log'},
         }  # fmt: skip
-
-
-def _check_values(conf: cfg.ConfigOpts) -> None:
-    """Read every option once: oslo.config finds a value wrong only when it is read."""
-    try:
-        for name in conf:
-            section = conf[name]
-            if isinstance(section, cfg.ConfigOpts.GroupAttr):
-                for option in section:
-                    section[option]
-    except cfg.Error as error:
-        raise errors.ConfigurationInvalid(reason=str(error)) from error
 
 
 def _sections(settings: Mapping[str, Mapping[str, object]]) -> str:

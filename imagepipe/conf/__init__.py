@@ -58,3 +58,18 @@ def load(argv: Sequence[str], prog: str, conf: cfg.ConfigOpts | None = None) -> 
     except cfg.Error as error:
         raise errors.ConfigurationInvalid(reason=str(error)) from error
     return conf
+
+
+def check_values(conf: cfg.ConfigOpts) -> None:
+    """Read every option once: oslo.config finds a value wrong only when it is read.
+
+    Raises ConfigurationInvalid, so that a mistake is told at the start and not by a request.
+    """
+    try:
+        for name in conf:
+            section = conf[name]
+            if isinstance(section, cfg.ConfigOpts.GroupAttr):
+                for option in section:
+                    section[option]
+    except cfg.Error as error:
+        raise errors.ConfigurationInvalid(reason=str(error)) from error
