@@ -24,3 +24,6 @@ class Limits:
     refused_content_types: Collection[str] = ('text/html',)
     #: A bundle of certificate authorities instead of the system's.
     ca_file: str | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, 'refused_content_types', tuple(self.refused_content_types))
