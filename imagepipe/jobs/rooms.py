@@ -61,10 +61,16 @@ class Rooms:
             staged[step] = amount
         tx.imports.record(run.claim.import_id, staged=staged)
 
-    def reserve_stores(self, tx: Transaction, run: Run, size: int) -> None:
-        """The source's size is known: reserve it in every store. Raises QuotaExceeded."""
+    def reserve_stores(self, tx: Transaction, run: Run, size: int, *, raw: int | None = None) -> None:
+        """The data's size is known: reserve it in every store. Raises QuotaExceeded.
+
+        raw: what it will have in the stores that it is converted to raw for, before it is.
+        """
         record = tx.imports.get(run.claim.import_id)
-        wanted = size * len(run.plan.targets)
+        converted = raw is not None and run.plan.disk_format != 'raw'
+        wanted = sum(
+            raw if converted and target.disk_format == 'raw' else size for target in run.plan.targets
+        )
         if wanted > record.reserved:
             self._quota.reserve(tx, record.owner, wanted - record.reserved)
             tx.imports.record(record.id, reserved=wanted)

@@ -30,6 +30,8 @@ class Convert(Step):
             raise errors.StagingLost(image_id=run.claim.image_id)
         virtual = judge(data['verdict'], run.plan)
         self._check_room(staging, virtual, data['size'])
+        if self._target == 'raw':
+            run.db.run(lambda tx: rooms.reserve_stores(tx, run, data['size'], raw=virtual))
         rooms.open(run, self.name, virtual or data['size'])
         qemu_img.convert(
             staging.path(data['name']),

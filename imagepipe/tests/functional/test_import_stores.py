@@ -327,14 +327,14 @@ class QuotaTestCase(Case):
         )
         pipe.retry(image_id, DATA)
 
-    def test_a_converted_image_is_larger_than_its_source(self):
+    def test_a_raw_image_that_would_be_too_large_is_not_made(self):
         images.needs(self, 'qcow2')
         data = images.content('qcow2')
         pipe = self.quota(len(data) + 1, **{'import_flow.target_formats': 'cheap:raw'})
         image_id = pipe.image('qcow2')
         pipe.stage(image_id, data)
         import_id = pipe.start(image_id, stores=['cheap'])
-        pipe.fail(import_id, 'imagepipe.quota.storage', step='activate', again=data)
+        pipe.fail(import_id, 'imagepipe.quota.storage', step='convert:raw', again=data)
 
     def test_an_import_that_exactly_fits(self):
         pipe = self.quota(2 * len(DATA))
