@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from imagepipe import errors
+from imagepipe.domain.event import Event, image_payload
 from imagepipe.domain.import_ import ImportState, Target
 from imagepipe.domain.location import LocationState
 from imagepipe.flows.run import Run
@@ -59,16 +60,7 @@ class Store(Step):
             raise errors.StorePermanent(store=self._target.store)
         name = self._name(run)
         run.discards(self.name, lambda: store.discard(name))
-        run.db.run(
-            lambda tx: tx.locations.set(
-                self._target.location_id,
-                _UNDECIDED,
-                state=LocationState.COPYING.value,
-                object_name=name,
-                epoch=run.claim.epoch,
-                size=data['size'],
-            )
-        )
+        run.db.run(lambda tx: self._begin(tx, run, name, data['size']))
         for earlier in self._names(run):
             store.discard(earlier)
         if not intake.same(data):
@@ -81,6 +73,28 @@ class Store(Step):
         if found != size:
             raise errors.StoredDataDiffers(store=self._target.store)
         return url
+
+    def _begin(self, tx: 'Transaction', run: Run, name: str, size: int) -> None:
+        """Record what is about to be written, and tell it once."""
+        tx.locations.set(
+            self._target.location_id,
+            _UNDECIDED,
+            state=LocationState.COPYING.value,
+            object_name=name,
+            epoch=run.claim.epoch,
+            size=size,
+        )
+        try:
+            image = tx.images.find(run.claim.image_id)
+        except errors.ImageNotFound as error:
+            raise errors.ImageDeletedDuringImport() from error
+        stores = sorted(target.store for target in run.plan.targets)
+        extra = {'os_glance_importing_to_stores': stores, 'os_glance_failed_import': []}
+        tx.notify(
+            Event.IMAGE_PREPARE,
+            image_payload(image, extra=extra | {'backend': self._target.store}),
+            once=f'prepare:{self._target.location_id}',
+        )
 
     def _tolerate(
         self, run: Run, stores: Mapping[str, object], error: errors.ImagepipeError

@@ -28,7 +28,7 @@ TASK = {
 DATA = b'a small raw image'
 TERMINAL = ('task.success', 'task.failure')
 IMPORT_EVENTS = [
-    'image.update', 'task.create', 'task.processing',
+    'image.update', 'task.create', 'task.processing', 'image.prepare', 'image.prepare',
     'image.upload', 'image.activate', 'image.update', 'task.success', 'task.run',
 ]  # fmt: skip
 
@@ -110,6 +110,8 @@ class OutboxTest(testtools.TestCase):
         )
         self.assertEqual('active', self.payload(events, 'image.activate')['status'])
         self.assertEqual([], self.payload(events, 'image.upload')['os_glance_failed_import'])
+        told = {payload['backend'] for found, _, payload in events if found == 'image.prepare'}
+        self.assertEqual({'fast', 'cheap'}, told)
         self.assertEqual(
             ['pending', 'processing', 'success', 'success'],
             [payload['status'] for event_type, _, payload in events if event_type.startswith('task.')],
@@ -220,8 +222,8 @@ class RabbitTest(testtools.TestCase):
         self.assertEqual(204, cloud.call('DELETE', f'/v2/images/{image_id}').status_code)
         wait_until(lambda: 'image.delete' in self.take(), 'the delete is told')
         self.assertEqual(
-            ['image.create', 'task.create', 'task.processing', 'image.upload', 'image.activate',
-             'task.success', 'task.run', 'image.delete'], self.take(),
+            ['image.create', 'task.create', 'task.processing', 'image.prepare', 'image.upload',
+             'image.activate', 'task.success', 'task.run', 'image.delete'], self.take(),
         )  # fmt: skip
         self.assertEqual({'image.localhost'}, {message['publisher_id'] for message in self.got})
         self.assertEqual({'INFO'}, {message['priority'] for message in self.got})
