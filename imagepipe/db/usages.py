@@ -74,7 +74,8 @@ class UsageRepository:
             return False
         statement = sa.select(_usages.c.used).where(*_row(scope, resource))
         if self._connection.execute(statement).first() is not None:
-            return False
+            # Another transaction made the row since _add() looked: now it can be added to.
+            return self._add(scope, resource, amount, limit)
         return self._insert(scope, resource, amount) or self._add(scope, resource, amount, limit)
 
     def _insert(self, scope: str, resource: str, used: int) -> bool:
