@@ -1,11 +1,14 @@
 """Counters of limited resources, and the quotas over them."""
 
+import datetime
 import threading
 
+import sqlalchemy as sa
 import testscenarios
 import testtools
 
 from imagepipe import errors, quota
+from imagepipe.db import schema
 from imagepipe.tests.fixtures.databases import DATABASES, use_database
 
 
@@ -100,3 +103,30 @@ class SizesTest(testtools.TestCase):
         for text in ('', '-1', '1.5GB', '10 GiB', 'many'):
             error = self.assertRaises(errors.ConfigurationInvalid, quota.parse_size, text)
             self.assertIn('user_storage_quota', str(error))
+
+
+class FirstOfTwoTest(testtools.TestCase):
+    """Two transactions make the first reservation of a project at the same moment."""
+
+    database_kind = 'postgresql'
+
+    def test_the_row_appears_between_two_looks_at_it(self) -> None:
+        parts = use_database(self)
+        other = parts.engine.connect()
+        self.addCleanup(other.close)
+        row = {
+            'scope': 'project:p',
+            'resource': 'bytes',
+            'used': 7,
+            'updated_at': datetime.datetime(2026, 1, 1),
+        }
+        other.execute(schema.usages.insert().values(row))
+
+        def commit_first(_connection, _cursor, statement, *_others) -> None:
+            if statement.startswith('SELECT usages.used') and other.in_transaction():
+                other.commit()
+
+        sa.event.listen(parts.engine, 'before_cursor_execute', commit_first)
+        parts.database.run(lambda tx: tx.usages.reserve('project:p', 'bytes', 5, None))
+        self.assertFalse(other.in_transaction())
+        self.assertEqual(12, parts.database.read(lambda tx: tx.usages.used('project:p', 'bytes')))
