@@ -13,8 +13,8 @@ import sys
 import tempfile
 
 import requests
-import testtools
 
+from benchmarks.measuring import Nobody
 from imagepipe.domain.import_ import ImportState
 from imagepipe.tests.fixtures.bulk import MIB, BulkSource, peak, pieces
 from imagepipe.tests.fixtures.cloud import CloudFixture
@@ -24,13 +24,6 @@ METHODS = ('glance-direct', 'web-download')
 #: MiB that the large import may need more.
 ALLOWED = 20
 _HOUR = 3600.0
-
-
-class Nobody(testtools.TestCase):
-    """For the fixtures, which want a test."""
-
-    def nothing(self) -> None:
-        """The name that a TestCase must be made with."""
 
 
 def peaks(size: int, method: str) -> dict[str, float]:

@@ -4,7 +4,7 @@
 # In local.conf:
 #
 #     [[local|localrc]]
-#     enable_plugin imagepipe https://opendev.org/openstack/imagepipe
+#     enable_plugin imagepipe URL_OF_THIS_REPOSITORY
 #
 # devstack sources this file once for each phase, with the phase in $1 and $2. The functions that it
 # calls and does not define are devstack's.
@@ -44,7 +44,6 @@ function configure_imagepipe_uwsgi {
     iniset "$IMAGEPIPE_UWSGI_CONF" uwsgi env "OS_IMAGEPIPE_CONFIG_DIR=$IMAGEPIPE_CONF_DIR"
     iniset "$IMAGEPIPE_UWSGI_CONF" uwsgi master true
     iniset "$IMAGEPIPE_UWSGI_CONF" uwsgi die-on-term true
-    iniset "$IMAGEPIPE_UWSGI_CONF" uwsgi lazy-apps true
     iniset "$IMAGEPIPE_UWSGI_CONF" uwsgi enable-threads true
     iniset "$IMAGEPIPE_UWSGI_CONF" uwsgi processes "$IMAGEPIPE_API_PROCESSES"
     iniset "$IMAGEPIPE_UWSGI_CONF" uwsgi threads "$IMAGEPIPE_API_THREADS"
@@ -97,6 +96,8 @@ function create_imagepipe_accounts {
 function init_imagepipe {
     recreate_database imagepipe
     "$IMAGEPIPE_BIN_DIR/imagepipe-manage" --config-file "$IMAGEPIPE_CONF" db sync
+    "$IMAGEPIPE_BIN_DIR/imagepipe-manage" --config-file "$IMAGEPIPE_CONF" db load_metadefs \
+        --path "$IMAGEPIPE_DIR/etc/imagepipe/metadefs"
 }
 
 function start_imagepipe {

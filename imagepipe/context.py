@@ -10,9 +10,10 @@ class RequestContext(context.RequestContext):
     that an anonymous caller may look, never change.
     """
 
-    def __init__(self, *, service_catalog: list[dict] | None = None, **kwargs: object) -> None:
+    def __init__(self, **kwargs: object) -> None:
         super().__init__(**kwargs)
-        self.service_catalog = service_catalog
+        #: The reading of the policy files by which this caller is judged (policy.py).
+        self.reading: object | None = None
 
 
 def system() -> RequestContext:

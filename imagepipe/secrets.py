@@ -1,5 +1,6 @@
 """Secrets at rest: text encrypted under keys that can be rotated."""
 
+import base64
 import contextlib
 import os
 import tempfile
@@ -7,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
+from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
 from imagepipe import errors
 
@@ -49,6 +51,37 @@ class Secrets:
 
     def __repr__(self) -> str:
         return 'Secrets(...)'
+
+
+class GlanceLocations:
+    """Decrypts the URLs of locations that Glance stored with its metadata_encryption_key.
+
+    They are base64 of AES-CBC: the initial vector, then the text, a NUL, and padding without one.
+    """
+
+    def __init__(self, key: str | None) -> None:
+        self._key = None if key is None else key.encode('utf-8')
+        if self._key is not None and len(self._key) not in (16, 24, 32):
+            raise errors.ConfigurationInvalid(reason='metadata_encryption_key has not 16, 24 or 32 bytes.')
+
+    def decrypt(self, stored: str) -> str:
+        """The URL; one that is not encrypted comes out as it is. Raises GlanceLocationUnreadable."""
+        if '://' in stored:  # base64 has no colon
+            return stored
+        if self._key is None:
+            raise errors.GlanceLocationUnreadable()
+        try:
+            return self._decrypted(base64.urlsafe_b64decode(stored))
+        except ValueError:
+            raise errors.GlanceLocationUnreadable() from None
+
+    def _decrypted(self, data: bytes) -> str:
+        decryptor = Cipher(algorithms.AES(self._key), modes.CBC(data[:16])).decryptor()
+        padded = decryptor.update(data[16:]) + decryptor.finalize()
+        url = padded[: padded.rindex(b'\0')].decode('utf-8')
+        if '://' not in url:
+            raise ValueError('another key')
+        return url
 
 
 def read_key_file(path: str | os.PathLike[str]) -> list[str]:

@@ -1,10 +1,17 @@
-"""OSProfiler: switched on by configuration, at no cost when it is off."""
+"""OSProfiler: switched on by configuration; when it is off, no trace point exists.
 
+The only importer of OSProfiler. Whoever makes a part wraps its calls in trace points here, once, at the
+start of the process; the parts know nothing of it.
+"""
+
+import contextlib
+import dataclasses
+import functools
 import logging
 import socket
 import time
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, TypeVar
 
 from oslo_config import cfg
 from osprofiler import exc, notifier, opts, profiler, web
@@ -16,10 +23,15 @@ LOG = logging.getLogger(__name__)
 
 #: Seconds between two warnings that trace points are lost.
 _QUIET = 60.0
+#: Calls of a store, and of qemu-img, that are trace points.
+STORE_CALLS = ('put', 'open', 'discard', 'delete', 'size', 'check')
+QEMU_IMG_CALLS = ('convert', 'info', 'measure')
+
+Routes = TypeVar('Routes')
 
 
-def setup(conf: cfg.ConfigOpts) -> str | None:
-    """Initialise the driver; the HMAC key for trace points, None when tracing is off.
+def setup(conf: cfg.ConfigOpts) -> 'Tracing | None':
+    """Initialise the driver; None when tracing is off.
 
     Raises ConfigurationInvalid when the driver cannot be made.
     """
@@ -44,30 +56,122 @@ def setup(conf: cfg.ConfigOpts) -> str | None:
         ) from None
     notifier.set(Forgiving(driver.notify))
     web.enable(options.hmac_keys)
-    return options.hmac_keys.split(',')[0].strip()
+    return Tracing(options.hmac_keys, statements=options.trace_sqlalchemy)
 
 
-def trace_statements(sqlalchemy: Any, engine: Any, conf: cfg.ConfigOpts) -> None:
-    """Make each statement of this engine a trace point, where the operator wants that.
+class Tracing:
+    """Makes trace points of calls. OSProfiler's trace is the thread's: outside of one they do nothing."""
 
-    Without the statement's parameters, unlike OSProfiler's own: they are what tenants store.
-    """
-    if not (conf.profiler.enabled and conf.profiler.trace_sqlalchemy):
-        return
+    def __init__(self, keys: str, *, statements: bool) -> None:
+        self._keys = keys
+        self._key = keys.split(',', maxsplit=1)[0].strip()
+        self._statements = statements
 
-    def start(_connection: object, _cursor: object, statement: str, *_rest: object) -> None:
-        profiler.start('db', info={'db': {'statement': statement}})
+    # What is traced.
 
-    def stop(*_all: object) -> None:
-        profiler.stop()
+    def requests(self, application: Callable) -> Callable:
+        """A WSGI application whose requests are traced when they come with one of the operator's keys."""
+        return web.WsgiMiddleware(application, hmac_keys=self._keys, enabled=True)
 
-    def failed(context: Any) -> None:
-        if context.execution_context is not None:  # else no cursor was there: nothing was started
-            profiler.stop(info={'etype': type(context.original_exception).__name__})
+    def operations(self, routes: Iterable[Routes]) -> list[Routes]:
+        """The routes, each with a handler that is a trace point named after the operation it asks for."""
+        return [dataclasses.replace(route, handler=self._operation(route.handler)) for route in routes]
 
-    sqlalchemy.event.listen(engine, 'before_cursor_execute', start)
-    sqlalchemy.event.listen(engine, 'after_cursor_execute', stop)
-    sqlalchemy.event.listen(engine, 'handle_error', failed)
+    def calls(self, part: object, name: str, methods: Iterable[str], **info: object) -> None:
+        """Make each call of these methods of this object a trace point. Arguments are not told.
+
+        name: without a hyphen, at which `osprofiler trace show` cuts it off.
+        """
+        for method in methods:
+            setattr(part, method, _around(getattr(part, method), name, {**info, 'call': method}))
+
+    def statements(self, sqlalchemy: Any, engine: Any) -> None:
+        """Make each statement of this engine a trace point, where the operator wants that.
+
+        Without the statement's parameters, unlike OSProfiler's own: they are what tenants store.
+        """
+        if not self._statements:
+            return
+
+        def start(_connection: object, _cursor: object, statement: str, *_rest: object) -> None:
+            profiler.start('db', info={'db': {'statement': statement}})
+
+        def stop(*_all: object) -> None:
+            profiler.stop()
+
+        def failed(context: Any) -> None:
+            if context.execution_context is not None:  # else no cursor was there: nothing was started
+                profiler.stop(info=_failure(context.original_exception))
+
+        sqlalchemy.event.listen(engine, 'before_cursor_execute', start)
+        sqlalchemy.event.listen(engine, 'after_cursor_execute', stop)
+        sqlalchemy.event.listen(engine, 'handle_error', failed)
+
+    # Where it goes on.
+
+    def here(self) -> dict[str, str] | None:
+        """What continues this thread's trace below its present point, as plain JSON; None without one."""
+        current = profiler.get()
+        return None if current is None else {'base_id': current.get_base_id(), 'parent_id': current.get_id()}
+
+    @contextlib.contextmanager
+    def continued(self, trace: Mapping[str, object] | None, name: str, **info: object) -> Iterator[None]:
+        """Within a trace that here() told of, in any process: a trace point. Without one: nothing.
+
+        The thread has no trace before and none afterwards: it is used by many.
+        """
+        if not trace:
+            yield
+            return
+        profiler.init(self._key, base_id=trace['base_id'], parent_id=trace['parent_id'])
+        try:
+            with _point(name, info):
+                yield
+        finally:
+            profiler.clean()
+
+    def carried(self, function: Callable[[], None]) -> Callable[[], None]:
+        """The function for a thread of its own, where it goes on with this thread's trace."""
+        trace = self.here()
+
+        def run() -> None:
+            if trace:
+                profiler.init(self._key, base_id=trace['base_id'], parent_id=trace['parent_id'])
+            try:
+                function()
+            finally:
+                profiler.clean()
+
+        return run
+
+    def _operation(self, handler: Callable) -> Callable:
+        noun = handler.__module__.rpartition('.')[2]
+        return _around(handler, 'operation', {'operation': f'{noun}.{handler.__name__}'})
+
+
+def _around(function: Callable, name: str, info: Mapping[str, object]) -> Callable:
+    @functools.wraps(function)
+    def traced(*args: object, **kwargs: object) -> object:
+        with _point(name, info):
+            return function(*args, **kwargs)
+
+    return traced
+
+
+@contextlib.contextmanager
+def _point(name: str, info: Mapping[str, object]) -> Iterator[None]:
+    """A trace point; of an error it tells the kind only, unlike OSProfiler's own: messages name URLs."""
+    profiler.start(name, info=dict(info))
+    try:
+        yield
+    except BaseException as error:
+        profiler.stop(info=_failure(error))
+        raise
+    profiler.stop()
+
+
+def _failure(error: BaseException) -> dict[str, object]:
+    return {'etype': type(error).__name__}
 
 
 class Forgiving:

@@ -11,7 +11,10 @@ language = 'en'
 
 extensions = [
     'openstackdocstheme',
+    'calls',
+    'custody',
     'error_codes',
+    'openapi_document',
 ]
 
 html_theme = 'openstackdocs'

@@ -2,15 +2,16 @@
 
 import logging
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 import webob
 from oslo_middleware import cors, healthcheck, http_proxy_to_wsgi
-from osprofiler import web as profiling
 
 from imagepipe import errors
-from imagepipe.api import auth, rendering, routes
+from imagepipe.api import auth, health, rendering, routes
+from imagepipe.api.gate import Gate
 from imagepipe.api.request import Request
 from imagepipe.api.versions import VersionNegotiation
 
@@ -37,24 +38,48 @@ def _stack(services: 'Services') -> WSGIApplication:
     """The middlewares around the dispatch, innermost first."""
     conf = services.conf
     application: WSGIApplication = auth.authenticated(Dispatch(services), services)
-    if 'profiler' in conf and conf.profiler.enabled:
-        application = profiling.WsgiMiddleware(application, hmac_keys=conf.profiler.hmac_keys, enabled=True)
+    if services.tracing is not None:
+        application = services.tracing.requests(application)
     application = VersionNegotiation(application, services)
-    application = Health(application, healthcheck.Healthcheck(None, conf))
-    application = http_proxy_to_wsgi.HTTPProxyToWSGI(application, conf)
-    return cors.CORS(application, conf)
+    application = Health(
+        application,
+        {
+            '/healthcheck': healthcheck.Healthcheck(None, conf),
+            '/readiness': health.Ready(
+                services.readiness,
+                required=conf.api.readiness_requires,
+                told=health.networks(conf.api.readiness_details_to),
+            ),
+        },
+    )
+    behind_proxy = http_proxy_to_wsgi.HTTPProxyToWSGI(application, conf)
+    if conf.oslo_middleware.enable_proxy_headers_parsing:
+        application = behind_proxy
+    return CrossOrigin(application, cors.CORS(application, conf))
+
+
+class CrossOrigin:
+    """Passes what a browser asks for another site through CORS, and nothing else: it has nothing to do."""
+
+    def __init__(self, application: WSGIApplication, checked: WSGIApplication) -> None:
+        self._application = application
+        self._checked = checked
+
+    def __call__(self, environ: dict, start_response: Callable) -> Iterable[bytes]:
+        concerned = environ['REQUEST_METHOD'] == 'OPTIONS' or 'HTTP_ORIGIN' in environ
+        return (self._checked if concerned else self._application)(environ, start_response)
 
 
 class Health:
-    """/healthcheck, for load balancers: no token, no version."""
+    """/healthcheck and /readiness, for load balancers and whoever watches: no token, no version."""
 
-    def __init__(self, application: WSGIApplication, check: WSGIApplication) -> None:
+    def __init__(self, application: WSGIApplication, checks: Mapping[str, WSGIApplication]) -> None:
         self._application = application
-        self._check = check
+        self._checks = checks
 
     def __call__(self, environ: dict, start_response: Callable) -> Iterable[bytes]:
-        found = environ.get('PATH_INFO', '').rstrip('/') == '/healthcheck'
-        return (self._check if found else self._application)(environ, start_response)
+        check = self._checks.get(environ.get('PATH_INFO', '').rstrip('/'), self._application)
+        return check(environ, start_response)
 
 
 class Dispatch:
@@ -62,20 +87,20 @@ class Dispatch:
 
     def __init__(self, services: 'Services') -> None:
         self._services = services
-        self._table = routes.Table(routes.ROUTES)
+        rows = routes.ROUTES
+        if services.tracing is not None:
+            rows = services.tracing.operations(rows)
+        self._table = routes.Table(rows)
+        self._gate = Gate(services.conf)
 
     def __call__(self, environ: dict, start_response: Callable) -> Iterable[bytes]:
         started = time.monotonic()
         request = Request(environ)
+        request.routes = self._table.rows
+        request.gate = self._gate
         response = self._response(request)
         response.headers['x-openstack-request-id'] = request.context.request_id
-        LOG.info(
-            '%s %s %d %.3fs',
-            request.method,
-            environ.get('PATH_INFO', ''),
-            response.status_int,
-            time.monotonic() - started,
-        )
+        LOG.info('%s %d %.3fs', _asked(request), response.status_int, time.monotonic() - started)
         return response(environ, start_response)
 
     def _response(self, request: Request) -> webob.Response:
@@ -83,17 +108,10 @@ class Dispatch:
             return self._handle(request)
         except errors.ImagepipeError as error:
             if error.status in (500, 503):
-                LOG.error(
-                    '%s %s: %s: %s',
-                    request.method,
-                    request.environ.get('PATH_INFO'),
-                    error.code,
-                    error,
-                    exc_info=error,
-                )
+                LOG.error('%s: %s: %s', _asked(request), error.code, error, exc_info=error)
             return rendering.error(request, error)
         except Exception:
-            LOG.exception('%s %s failed', request.method, request.environ.get('PATH_INFO', ''))
+            LOG.exception('%s failed', _asked(request))
             return rendering.error(request, errors.ImagepipeError())
 
     def _handle(self, request: Request) -> webob.Response:
@@ -105,4 +123,11 @@ class Dispatch:
             raise errors.BodyNotAllowed()
         if request.context.read_only and request.method not in _SAFE:
             raise errors.ReadOnlyCaller()
+        request.route = route
         return route.handler(request, self._services, **arguments)
+
+
+def _asked(request: Request) -> str:
+    """Method and path for the log, quoted: a line break in them would begin a line of the client's own."""
+    path = request.environ.get('PATH_INFO', '').encode('latin-1')  # as WSGI hands bytes over
+    return f'{quote(request.method)} {quote(path)}'

@@ -1,10 +1,10 @@
 """Who asks: contexts from Keystone's headers, or without Keystone (reference, section 1.2)."""
 
-import json
 import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING
 
+from keystoneauth1 import exceptions as keystone
 from keystonemiddleware import auth_token
 from oslo_context.context import generate_request_id
 
@@ -19,7 +19,14 @@ if TYPE_CHECKING:
 WSGIApplication = Callable[[dict, Callable], Iterable[bytes]]
 
 #: Roles of a caller where there is no Keystone to give some.
-EVERY_ROLE = ('admin', 'manager', 'member', 'reader')
+EVERY_ROLE = ('admin', 'manager', 'member', 'reader', 'service')
+#: Keystone did not say whether a token is valid.
+_UNANSWERED = (
+    auth_token.ServiceError,
+    keystone.ConnectFailure,
+    keystone.DiscoveryFailure,
+    keystone.RequestTimeout,
+)
 _PRINTABLE = re.compile('[!-~]+')
 
 
@@ -27,10 +34,36 @@ def authenticated(application: WSGIApplication, services: 'Services') -> WSGIApp
     """The application behind whatever [api] auth_strategy says."""
     if services.conf.api.auth_strategy == 'none':
         return ContextMiddleware(application, services, anonymous_admin)
-    return auth_token.AuthProtocol(
+    return TokenCheck(
         ContextMiddleware(application, services, keystone_caller),
-        {'oslo_config_config': services.conf, 'delay_auth_decision': True},
+        # Nobody here reads the caller's catalog, and making it a header takes long.
+        {
+            'oslo_config_config': services.conf,
+            'delay_auth_decision': True,
+            'include_service_catalog': False,
+        },
     )
+
+
+class TokenCheck(auth_token.AuthProtocol):
+    """keystonemiddleware; but where Keystone cannot be asked, a token is not called invalid: 503, not 401."""
+
+    def __call__(self, environ: dict, start_response: Callable) -> Iterable[bytes]:
+        try:
+            return super().__call__(environ, start_response)
+        except errors.IdentityUnavailable as error:
+            return rendering.error(Request(environ), error)(environ, start_response)
+
+    def fetch_token(self, token: str, **kwargs: object) -> object:
+        """What Keystone says of a token. Raises IdentityUnavailable."""
+        try:
+            return super().fetch_token(token, **kwargs)
+        except auth_token.InvalidToken as error:
+            if isinstance(error.__context__, _UNANSWERED):
+                raise errors.IdentityUnavailable() from error
+            raise
+        except keystone.EndpointNotFound as error:
+            raise errors.IdentityUnavailable() from error
 
 
 class ContextMiddleware:
@@ -70,34 +103,26 @@ def anonymous_admin(request: Request, services: 'Services') -> Mapping[str, obje
 
 def keystone_caller(request: Request, services: 'Services') -> Mapping[str, object]:
     """What keystonemiddleware found out. Raises NotAuthenticated."""
-    headers = request.headers
-    if headers.get('X-Identity-Status') != 'Confirmed':
+    environ = request.environ  # webob takes long to translate the names of headers
+    if environ.get('HTTP_X_IDENTITY_STATUS') != 'Confirmed':
         if services.conf.allow_anonymous_access:
             return {'is_admin': False, 'read_only': True}
         raise errors.NotAuthenticated()
     return {
-        'user_id': headers.get('X-User-Id'),
-        'project_id': headers.get('X-Project-Id'),
-        'user_domain_id': headers.get('X-User-Domain-Id'),
-        'project_domain_id': headers.get('X-Project-Domain-Id'),
-        'domain_id': headers.get('X-Domain-Id'),
-        'system_scope': headers.get('OpenStack-System-Scope'),
-        'auth_token': headers.get('X-Auth-Token'),
-        'roles': _names(headers.get('X-Roles')),
-        'service_roles': _names(headers.get('X-Service-Roles')),
-        'service_catalog': _catalog(headers.get('X-Service-Catalog')),
+        'user_id': environ.get('HTTP_X_USER_ID'),
+        'project_id': environ.get('HTTP_X_PROJECT_ID'),
+        'user_domain_id': environ.get('HTTP_X_USER_DOMAIN_ID'),
+        'project_domain_id': environ.get('HTTP_X_PROJECT_DOMAIN_ID'),
+        'domain_id': environ.get('HTTP_X_DOMAIN_ID'),
+        'system_scope': environ.get('HTTP_OPENSTACK_SYSTEM_SCOPE'),
+        'auth_token': environ.get('HTTP_X_AUTH_TOKEN'),
+        'roles': _names(environ.get('HTTP_X_ROLES')),
+        'service_roles': _names(environ.get('HTTP_X_SERVICE_ROLES')),
     }
 
 
 def _names(text: str | None) -> list[str]:
     return [name.strip().lower() for name in (text or '').split(',') if name.strip()]
-
-
-def _catalog(text: str | None) -> list[dict] | None:
-    try:
-        return json.loads(text) if text else None
-    except ValueError:
-        raise errors.InvalidHeader(name='X-Service-Catalog', reason='it is not JSON') from None
 
 
 def _request_id(request: Request, limit: int) -> str:

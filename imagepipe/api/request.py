@@ -1,8 +1,9 @@
 """Requests: who asks, the JSON in the body, the parameters in the URL (reference, section 1.3)."""
 
 import json
+import math
 import re
-from collections.abc import Mapping
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, NoReturn
 
 import webob
@@ -11,11 +12,18 @@ import webob.request
 from imagepipe import errors
 
 if TYPE_CHECKING:
+    from imagepipe.api.gate import Gate
+    from imagepipe.api.routes import Route
     from imagepipe.context import RequestContext
 
 _CONTEXT = 'imagepipe.context'
+_ROUTES = 'imagepipe.routes'
+_ROUTE = 'imagepipe.route'
+_GATE = 'imagepipe.gate'
 _WITH_BODY = ('POST', 'PUT', 'PATCH')
 _ENCODINGS = ('chunked', 'compress', 'deflate', 'gzip', 'identity')
+#: How many arrays and objects may stand in each other.
+_DEEPEST = 100
 #: What no database takes as text: NUL, and halves of surrogate pairs.
 _UNSTORABLE = re.compile('[\0\ud800-\udfff]')
 
@@ -30,6 +38,33 @@ class Request(webob.Request):
     @context.setter
     def context(self, context: 'RequestContext') -> None:
         self.environ[_CONTEXT] = context
+
+    @property
+    def routes(self) -> Sequence['Route']:
+        """The table that the request's own route is of."""
+        return self.environ[_ROUTES]
+
+    @routes.setter
+    def routes(self, rows: Sequence['Route']) -> None:
+        self.environ[_ROUTES] = rows
+
+    @property
+    def route(self) -> 'Route':
+        """The row of the table that the request is of."""
+        return self.environ[_ROUTE]
+
+    @route.setter
+    def route(self, row: 'Route') -> None:
+        self.environ[_ROUTE] = row
+
+    @property
+    def gate(self) -> 'Gate':
+        """What its body is held against."""
+        return self.environ[_GATE]
+
+    @gate.setter
+    def gate(self, gate: 'Gate') -> None:
+        self.environ[_GATE] = gate
 
     @property
     def request_id(self) -> str | None:
@@ -69,26 +104,25 @@ def json_body(request: Request, *, limit: int) -> object:
     """The JSON in the body: an object or a list. Raises InvalidBody, BodyTooLarge."""
     if not request.has_body:
         raise errors.InvalidBody(reason='there is none')
-    text = _decoded(_read(request, limit))
+    return parse(_decoded(_read(request, limit)))
+
+
+def parse(text: str) -> object:
+    """A JSON document, an object or a list, that can be stored. Raises InvalidBody."""
     try:
-        document = json.loads(text, parse_constant=_refuse_constant)
+        document = json.loads(text, parse_constant=_refuse_constant, parse_float=_finite)
     except RecursionError:
         raise errors.InvalidBody(reason='it is nested too deeply') from None
     except ValueError as error:
         raise errors.InvalidBody(reason=f'it is not JSON ({error})') from None
     if not isinstance(document, dict | list):
         raise errors.InvalidBody(reason='an object or an array is expected')
+    # What is done with it later, such as storing it, must not run out of stack.
+    if text.count('[') + text.count('{') > _DEEPEST and _is_deep(document):
+        raise errors.InvalidBody(reason='it is nested too deeply')
     # Only an escape can bring such characters in.
     if '\\u' in text and _has_unstorable(document):
         raise errors.InvalidBody(reason='it has characters that cannot be stored')
-    return document
-
-
-def json_object(request: Request, *, limit: int) -> Mapping[str, object]:
-    """The JSON object in the body. Raises InvalidBody, BodyTooLarge."""
-    document = json_body(request, limit=limit)
-    if not isinstance(document, dict):
-        raise errors.InvalidBody(reason='an object is expected')
     return document
 
 
@@ -117,6 +151,21 @@ def _decoded(body: bytes) -> str:
 
 def _refuse_constant(name: str) -> NoReturn:
     raise ValueError(f'{name} is not a number')
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError('a number is too large')
+    return number
+
+
+def _is_deep(document: object) -> bool:
+    level = [document]
+    for _ in range(_DEEPEST):
+        values = [each for each in level if isinstance(each, dict | list)]
+        level = [inner for each in values for inner in (each.values() if isinstance(each, dict) else each)]
+    return any(isinstance(each, dict | list) for each in level)
 
 
 def _has_unstorable(document: object) -> bool:

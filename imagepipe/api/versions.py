@@ -12,10 +12,13 @@ if TYPE_CHECKING:
     from imagepipe.services import Services
 
 _OLD = tuple(f'v2.{minor}' for minor in range(7, -1, -1))
-_CURRENT = 'v2.17'
-#: As Glance lists them without a cache directory, in its order.
-_MULTI = ('v2.15', 'v2.13', 'v2.12', 'v2.11', 'v2.10', 'v2.9', 'v2.8', _CURRENT, *_OLD)
-_SINGLE = ('v2.15', 'v2.9', _CURRENT, *_OLD)
+#: As Glance lists them, in its order: by whether there is an image cache, and several stores.
+_LISTED = {
+    (False, False): ('v2.15', 'v2.9', 'v2.17', *_OLD),
+    (False, True): ('v2.15', 'v2.13', 'v2.12', 'v2.11', 'v2.10', 'v2.9', 'v2.8', 'v2.17', *_OLD),
+    (True, False): ('v2.18', 'v2.17', 'v2.16', 'v2.15', 'v2.14', 'v2.9', *_OLD),
+    (True, True): (*(f'v2.{minor}' for minor in range(18, 7, -1)), *_OLD),
+}
 _VENDOR = 'application/vnd.openstack.images-'
 
 WSGIApplication = Callable[[dict, Callable], Iterable[bytes]]
@@ -27,7 +30,9 @@ class VersionNegotiation:
     def __init__(self, application: WSGIApplication, services: 'Services') -> None:
         self._application = application
         self._public_endpoint = services.conf.public_endpoint
-        self._listed = _MULTI if services.stores.multi else _SINGLE
+        cached = services.cache is not None
+        self._current = 'v2.18' if cached else 'v2.17'
+        self._listed = _LISTED[cached, services.stores.multi]
         self._allowed = frozenset({'v2', *self._listed})
 
     def __call__(self, environ: dict, start_response: Callable) -> Iterable[bytes]:
@@ -52,7 +57,7 @@ class VersionNegotiation:
                 'versions': [
                     {
                         'id': version,
-                        'status': 'CURRENT' if version == _CURRENT else 'SUPPORTED',
+                        'status': 'CURRENT' if version == self._current else 'SUPPORTED',
                         'links': [{'rel': 'self', 'href': href}],
                     }
                     for version in self._listed

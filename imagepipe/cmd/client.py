@@ -7,6 +7,8 @@ import urllib.parse
 from collections.abc import Callable, Mapping
 from typing import BinaryIO
 
+from imagepipe.cmd.import_record import ENDS
+
 _CHUNK = 1 << 20
 
 
@@ -67,9 +69,8 @@ class Client:
 
     def live_imports(self) -> list[dict[str, object]]:
         """Imports that have no end yet, of the newest."""
-        ends = ('succeeded', 'failed', 'cancelled')
         found = self._json('GET', '/v2/imports?limit=100')['imports']
-        return [record for record in found if record['state'] not in ends]
+        return [record for record in found if record['state'] not in ENDS]
 
     def image(self, image_id: str) -> dict[str, object]:
         """An image."""

@@ -1,6 +1,7 @@
 """imagepipe-conductor: the processes that run imports."""
 
 import os
+import signal
 import sys
 from collections.abc import Sequence
 
@@ -9,6 +10,7 @@ from oslo_log import log
 
 from imagepipe import conf as options
 from imagepipe import errors
+from imagepipe.cmd import reports
 from imagepipe.jobs.supervisor import Supervisor, die_with_parent, module_argv
 from imagepipe.jobs.worker import Worker
 from imagepipe.services import Services
@@ -41,12 +43,19 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _supervise(conf: cfg.ConfigOpts, argv: Sequence[str]) -> int:
     Services.build(conf).close()  # a configuration that cannot work is told here, once
     settings = conf.conductor
-    Supervisor(
+    supervisor = Supervisor(
         module_argv('imagepipe.cmd.conductor', argv),
         workers=settings.workers,
         silence=max(settings.lease, 30.0),
         grace=settings.grace + _MARGIN,
-    ).run()
+    )
+    reports.listen(
+        conf,
+        'imagepipe-conductor',
+        ('Workers', lambda: reports.workers(supervisor.children)),
+        also=lambda: supervisor.pass_on(signal.SIGUSR2),
+    )
+    supervisor.run()
     return 0
 
 
@@ -55,8 +64,12 @@ def _work(conf: cfg.ConfigOpts) -> int:
         if conf.beat is not None:
             os.write(conf.beat, b'.')
 
-    worker = Worker(Services.build(conf), sweeps=conf.worker_number == 0, beat=beat)
+    worker = Worker(
+        Services.build(conf), sweeps=conf.worker_number == 0, beat=beat, conductor_pid=os.getppid()
+    )
     worker.stop_on_signal()
+    imports = ('Imports in flight', lambda: reports.flights(worker.conductor.flights()))
+    reports.listen(conf, f'imagepipe-conductor-{os.getpid()}', imports)
     die_with_parent()
     worker.run()
     return 0

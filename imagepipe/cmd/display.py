@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Protocol, TextIO
 
 from imagepipe.cmd import tables
+from imagepipe.cmd.speech import say
 
 _BAR = 16
 #: Told anew, where nothing can be redrawn, whenever so much more of a step is done.
@@ -223,8 +224,7 @@ class Lines:
                 continue
             self._told[row.name] = mark
             told = [row.state] if row.state in ('running', 'done') else []
-            self._stream.write(f'{tables.text(row.name)}: {", ".join(filter(None, [*told, words(row)]))}\n')
-        self._stream.flush()
+            say(f'{tables.text(row.name)}: {", ".join(filter(None, [*told, words(row)]))}', self._stream)
 
     def close(self) -> None:
         """Nothing to do."""

@@ -9,5 +9,5 @@ from imagepipe import policies
 def get_enforcer() -> policy.Enforcer:
     """An Enforcer of the configuration files found here; for the tools only."""
     enforcer = policy.Enforcer(options.load([], 'imagepipe-policy'))
-    enforcer.register_defaults(policies.list_rules())
+    enforcer.register_defaults(policies.enforced())
     return enforcer

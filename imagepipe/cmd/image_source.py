@@ -43,6 +43,10 @@ def choose(home: Home, given: str | None, *, name: str | None, disk_format: str 
         return _sample(home, name, disk_format)
     if given.lower().startswith(('http://', 'https://')):
         return _remote(given, name, disk_format)
+    if '://' in given:
+        raise UnusableImageError(
+            f'{_shown(given)} is no URL that begins with http:// or https://, and no file.'
+        )
     return _file(Path(given).expanduser(), name, disk_format)
 
 
@@ -64,8 +68,15 @@ def _remote(url: str, name: str | None, disk_format: str | None) -> ImageSource:
     file = urllib.parse.unquote(urllib.parse.urlsplit(url).path).rpartition('/')[2]
     found = disk_format or _by_name(file) or 'qcow2'
     return ImageSource(
-        name=name or file or 'image', disk_format=found, url=url, about=f'{url}, taken for {found}'
+        name=name or file or 'image', disk_format=found, url=url, about=f'{_shown(url)}, taken for {found}'
     )
+
+
+def _shown(url: str) -> str:
+    """A URL without what may be a password."""
+    scheme, _, rest = url.partition('://')
+    host, slash, path = rest.partition('/')
+    return f'{scheme}://{host.rpartition("@")[2]}{slash}{path}'
 
 
 def _file(path: Path, name: str | None, disk_format: str | None) -> ImageSource:

@@ -1,32 +1,40 @@
 """imagepipe-manage imports: what is at work, where it stands, and an end to it."""
 
-import contextlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 from oslo_config import cfg
 
 from imagepipe import context
 from imagepipe.api.views import imports as views
-from imagepipe.cmd import display, outcome, tables
-from imagepipe.db import upkeep
-from imagepipe.domain.import_ import ImportQuery
-from imagepipe.operations import imports
-from imagepipe.services import Services
+from imagepipe.cmd import commands, import_record, tables
+from imagepipe.domain.import_ import ImportQuery, ImportState
+from imagepipe.operations import imports, retries
 
 _HEADERS = ('ID', 'IMAGE', 'METHOD', 'STATE', 'STEP', 'CREATED', 'ERROR')
-_AT_WORK = ('running', 'reverting')
 
 
-@contextlib.contextmanager
-def services(conf: cfg.ConfigOpts) -> Iterator[Services]:
-    """The parts of the service, over a database of this release. Raises DatabaseNotSynced."""
-    parts = Services.build(conf)
-    try:
-        upkeep.check(conf.database.connection)
-        yield parts
-    finally:
-        parts.close()
+def declare(nouns: commands.Parsers) -> None:
+    """The commands of imports."""
+    parsers = commands.noun(nouns, 'imports', 'imports')
+    command = commands.add(parsers, 'list', show_list, 'list imports, newest first')
+    states = [state.value for state in ImportState]
+    command.add_argument('--state', choices=states, metavar='STATE', help=', '.join(states))
+    command.add_argument('--image', metavar='ID', help='of this image')
+    command.add_argument('--owner', metavar='PROJECT', help='of this project')
+    command.add_argument('--method', help='such as web-download')
+    commands.add_limit(command)
+    command.add_argument('--marker', metavar='ID', help='those after this import')
+    commands.add_format(command)
+    for name, does, about in (
+        ('show', show, 'show an import with its steps and stores'),
+        ('cancel', cancel, 'cancel an import: it is reverted'),
+        ('retry', retry, 'ask once more for an import that failed or was cancelled'),
+        ('release', release, 'take an import away from the worker that has it'),
+    ):
+        command = commands.add(parsers, name, does, about)
+        command.add_argument('import_id', metavar='ID')
+        commands.add_format(command)
 
 
 def show_list(conf: cfg.ConfigOpts) -> int:
@@ -36,7 +44,7 @@ def show_list(conf: cfg.ConfigOpts) -> int:
         limit=asked.limit, marker=asked.marker, state=asked.state, image_id=asked.image,
         method=asked.method, owner=asked.owner,
     )  # fmt: skip
-    with services(conf) as parts:
+    with commands.services(conf) as parts:
         found = [views.import_(record) for record in imports.search(parts, context.system(), query)]
     if asked.format == 'json':
         _print_json({'imports': found})
@@ -51,7 +59,7 @@ def show_list(conf: cfg.ConfigOpts) -> int:
 
 def show(conf: cfg.ConfigOpts) -> int:
     """Print one import. Raises ImportNotFound."""
-    with services(conf) as parts:
+    with commands.services(conf) as parts:
         record = views.import_(imports.get(parts, context.system(), conf.command.import_id))
     _print(conf, record)
     return 0
@@ -59,12 +67,35 @@ def show(conf: cfg.ConfigOpts) -> int:
 
 def cancel(conf: cfg.ConfigOpts) -> int:
     """Decide that an import is reverted. Raises ImportNotFound, ImportNotCancellable."""
-    with services(conf) as parts:
+    with commands.services(conf) as parts:
         record = views.import_(imports.cancel(parts, context.system(), conf.command.import_id))
     if conf.command.format == 'json':
         _print_json(record)
     else:
         print(f'Import {record["id"]} is {record["state"]}; a conductor undoes its steps.')
+    return 0
+
+
+def retry(conf: cfg.ConfigOpts) -> int:
+    """Record a new import of the same source. Raises what retries.retry() raises."""
+    with commands.services(conf) as parts:
+        record = views.import_(retries.retry(parts, context.system(), conf.command.import_id))
+    if conf.command.format == 'json':
+        _print_json(record)
+    else:
+        print(f'Import {record["id"]} is {record["state"]}; it is a retry of {record["retry_of"]}.')
+    return 0
+
+
+def release(conf: cfg.ConfigOpts) -> int:
+    """Take an import away from its worker. Raises ImportNotFound, ImportNotClaimed."""
+    with commands.services(conf) as parts:
+        worker, released = imports.release(parts, context.system(), conf.command.import_id)
+        record = views.import_(released)
+    if conf.command.format == 'json':
+        _print_json(record)
+    else:
+        print(f'Import {record["id"]} is not claimed by {worker} any more; another worker takes it.')
     return 0
 
 
@@ -81,22 +112,19 @@ def _print_json(value: object) -> None:
 
 def _row(record: Mapping[str, object]) -> tuple[object, ...]:
     return (
-        record['id'], record['image_id'], record['method'], record['state'], _step(record),
-        _moment(record['created_at']), (record['error'] or {}).get('code'),
+        record['id'], record['image_id'], record['method'], record['state'], import_record.place(record),
+        import_record.moment(record['created_at']), (record['error'] or {}).get('code'),
     )  # fmt: skip
 
 
-def _step(record: Mapping[str, object]) -> str | None:
-    """Where it stands, or stood when it failed."""
-    for row in display.rows_of(record):
-        if row.state in _AT_WORK:
-            percent = '' if row.fraction is None else f' {row.fraction:.0%}'
-            return f'{row.name}{percent}'
-    return (record['error'] or {}).get('step')
-
-
 def _shown(record: Mapping[str, object]) -> str:
-    parts = [tables.attributes(_attributes(record)), '', _steps(record), '', outcome.stores(record)]
+    parts = [
+        tables.attributes(_attributes(record)),
+        '',
+        import_record.steps(record),
+        '',
+        import_record.stores(record),
+    ]
     error = record['error']
     if error is not None:
         parts += ['', tables.attributes({
@@ -111,6 +139,7 @@ def _attributes(record: Mapping[str, object]) -> Mapping[str, object]:
         'import': record['id'],
         'image': record['image_id'],
         'state': record['state'],
+        'waits for host': record['waits_for_host'],
         'method': record['method'],
         'source': source['url'],
         'source size': tables.exact(source['size']),
@@ -120,39 +149,8 @@ def _attributes(record: Mapping[str, object]) -> Mapping[str, object]:
         'owner': record['owner'],
         'user': record['user_id'],
         'request': record['request_id'],
-        'created': _moment(record['created_at']),
-        'started': _moment(record['started_at']),
-        'updated': _moment(record['updated_at']),
-        'finished': _moment(record['finished_at']),
+        'created': import_record.moment(record['created_at']),
+        'started': import_record.moment(record['started_at']),
+        'updated': import_record.moment(record['updated_at']),
+        'finished': import_record.moment(record['finished_at']),
     }
-
-
-def _steps(record: Mapping[str, object]) -> str:
-    rows = zip(display.rows_of(record), record['steps'], strict=True)
-    return tables.table(
-        ['STEP', 'STATE', 'TRY', 'PROGRESS', 'STARTED', 'TIME', 'WORKER', 'ERROR'],
-        [
-            [row.name, row.state, row.attempt or None, _progress(row), _time(step['started_at']),
-             tables.duration(row.seconds), _worker(step['worker']), row.error]
-            for row, step in rows
-        ],
-    )  # fmt: skip
-
-
-def _progress(row: display.Row) -> str | None:
-    if row.fraction is None:
-        return tables.size(row.done)
-    return f'{tables.size(row.done)} of {tables.size(row.total)}'
-
-
-def _worker(name: str | None) -> str | None:
-    """host:pid; the rest of the name only makes it unique."""
-    return None if name is None else ':'.join(name.split(':')[:2])
-
-
-def _moment(moment: str | None) -> str | None:
-    return None if moment is None else f'{moment[:10]} {moment[11:19]}'
-
-
-def _time(moment: str | None) -> str | None:
-    return None if moment is None else moment[11:23]

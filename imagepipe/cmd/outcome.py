@@ -3,7 +3,7 @@
 import shlex
 from collections.abc import Mapping
 
-from imagepipe.cmd import service, tables
+from imagepipe.cmd import import_record, service, tables
 from imagepipe.cmd.client import RefusalError
 from imagepipe.cmd.home import Home
 from imagepipe.cmd.image_source import ImageSource
@@ -17,7 +17,7 @@ def succeeded(home: Home, url: str, image: Mapping[str, object], record: Mapping
         f'\nImage {tables.text(image["name"])} is {image["status"]}.\n',
         tables.attributes(_image(image, record), indent='  '),
         '',
-        _indented(stores(record)),
+        _indented(import_record.stores(record)),
         '\nHow to go on\n',
         tables.attributes(_next(home, url, image, record), indent='  '),
     ]
@@ -37,25 +37,14 @@ def _image(image: Mapping[str, object], record: Mapping[str, object]) -> Mapping
     }
 
 
-def stores(record: Mapping[str, object]) -> str:
-    """The result of each store."""
-    return tables.table(
-        ['STORE', 'RESULT', 'FORMAT', 'SIZE', 'MD5'],
-        [
-            [found['store'], found['error_code'] or found['status'], found['disk_format'],
-             tables.size(found['size']), found['digests'].get('md5')]
-            for found in record['stores']
-        ],
-    )  # fmt: skip
-
-
 def _next(
     home: Home, url: str, image: Mapping[str, object], record: Mapping[str, object]
 ) -> Mapping[str, object]:
+    shown = ('image', 'import', 'show', record['id'])
     return {
         'API': f'{url}/v2/images',
-        'Clients': f'export {service.client_settings(url)}',
-        '': f'openstack image show {image["id"]}   (pip install python-openstackclient)',
+        'Clients': service.beside('pip', 'install', 'python-openstackclient'),
+        '': f'{service.client_settings(url)} {service.beside("openstack", *shown)}',
         'Bytes': f'curl -o image.{image["disk_format"]} {url}/v2/images/{image["id"]}/file',
         'Import': service.manage(home, f'imports show {record["id"]}'),
         'Data': home.path,
@@ -110,8 +99,8 @@ def _hint(home: Home, source: ImageSource, code: str | None, detected: str | Non
         return [f'\nIf that is what it is: {again} --disk-format {declare} {given}']
     if code == 'imagepipe.source.refused':
         return [
-            '\nOnly public addresses and the ports 80 and 443 are fetched from. For others write',
-            f'into {home.local}',
+            '\nOnly public addresses and the ports 80 and 443 are fetched from, and known names.',
+            f'For others write into {home.local}',
             '  [import_filtering_opts]',
             '  allowed_hosts = NAME_OR_ADDRESS',
             '  allowed_ports = 80, 443, PORT',

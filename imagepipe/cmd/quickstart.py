@@ -10,8 +10,9 @@ from imagepipe.cmd.client import Client, RefusalError, SilenceError
 from imagepipe.cmd.display import Display, Row, Stopwatch, open_display, rows_of
 from imagepipe.cmd.home import Home
 from imagepipe.cmd.image_source import ImageSource
+from imagepipe.cmd.import_record import ENDS
+from imagepipe.cmd.speech import say
 
-ENDS = ('succeeded', 'failed', 'cancelled')
 #: Exit status after Ctrl-C, as shells have it.
 INTERRUPTED = 130
 _LOOK = 0.15
@@ -27,17 +28,17 @@ def run(
     """
     source = image_source.choose(home, given, name=name, disk_format=disk_format)
     client = _service(home, host, port)
-    _say(f'\nThe image: {source.about}\n')
+    say(f'\nThe image: {source.about}\n')
     try:
         image_id = client.create(
             {'name': source.name, 'disk_format': source.disk_format, 'container_format': 'bare'}
         )['id']
         record = _import(client, source, image_id)
     except RefusalError as refusal:
-        _say(outcome.refused(home, source, refusal))
+        say(outcome.refused(home, source, refusal))
         return 1
     except _WatchInterrupted as interrupted:
-        _say(outcome.interrupted(home, client.url, interrupted.import_id))
+        say(outcome.interrupted(home, client.url, interrupted.import_id))
         return INTERRUPTED
     except SilenceError as silence:
         if home.running() is not None:
@@ -48,9 +49,9 @@ def run(
         ) from silence
     if record['state'] != 'succeeded':
         client.delete(image_id)
-        _say(outcome.failed(home, source, record))
+        say(outcome.failed(home, source, record))
         return 1
-    _say(outcome.succeeded(home, client.url, client.image(image_id), record))
+    say(outcome.succeeded(home, client.url, client.image(image_id), record))
     return 0
 
 
@@ -58,14 +59,14 @@ def _service(home: Home, host: str, port: int | None) -> Client:
     """The API of this data directory, which is started where it does not run."""
     before = home.running()
     if before is None:
-        _say('Starting imagepipe ...')
+        say('Starting imagepipe ...')
     running = service.start(home, host=host, port=_port(host, port) if before is None else 0)
     if home.load().api.auth_strategy != 'none':
         raise errors.ConfigurationInvalid(
             reason='the quickstart has no token to show; it needs [api] auth_strategy = none.'
         )
-    _say(f'imagepipe runs {"already" if before else "now"} at {running.url}, in the background.')
-    _say(service.NO_KEYSTONE)
+    say(f'imagepipe runs {"already" if before else "now"} at {running.url}, in the background.')
+    say(service.NO_KEYSTONE)
     return Client(running.url)
 
 
@@ -75,7 +76,7 @@ def _port(host: str, port: int | None) -> int:
         return port
     if service.is_free(host, service.PORT):
         return service.PORT
-    _say(f'Port {service.PORT} is taken by another program; a free one is used.')
+    say(f'Port {service.PORT} is taken by another program; a free one is used.')
     return 0
 
 
@@ -146,7 +147,3 @@ def _watch(client: Client, import_id: str, display: Display, uploaded: list[Row]
             pause.wait(_LOOK)
     except KeyboardInterrupt:
         raise _WatchInterrupted(import_id) from None
-
-
-def _say(text: str) -> None:
-    print(text, flush=True)

@@ -68,8 +68,8 @@ def run(home: Home, *, host: str, port: int, say: Callable[[str], None]) -> int:
 def _readiness(conf: cfg.ConfigOpts, url: str) -> Iterator[Callable[[], bool]]:
     """Whether the API answers and a worker that was not there before is at work."""
     client = Client(url, timeout=2.0)
-    engine = engines.create(conf.database.connection)
-    db = Database(engine)
+    url = conf.database.connection
+    db = Database(engines.create(url), engines.create(url, reading=True))
 
     def workers() -> set[str]:
         return set(db.read(lambda tx: tx.workers.alive(_EVER)))
@@ -78,7 +78,7 @@ def _readiness(conf: cfg.ConfigOpts, url: str) -> Iterator[Callable[[], bool]]:
     try:
         yield lambda: bool(workers() - before) and client.healthy()
     finally:
-        engine.dispose()
+        db.close()
 
 
 def start(home: Home, *, host: str, port: int) -> Running:
@@ -164,6 +164,11 @@ def command(home: Home, name: str) -> str:
 def manage(home: Home, words: str) -> str:
     """How a user calls imagepipe-manage for this directory."""
     return f'{shlex.join([_called("imagepipe-manage"), *home.arguments()])} {words}'
+
+
+def beside(name: str, *words: str) -> str:
+    """How a user calls a command of this virtual environment, whether it is there yet or not."""
+    return shlex.join([str(Path(sys.executable).with_name(name)), *words])
 
 
 def _called(name: str) -> str:

@@ -11,6 +11,7 @@ from imagepipe.cmd.client import Client, RefusalError, SilenceError
 from imagepipe.cmd.home import Home, InUseError
 from imagepipe.cmd.image_source import UnusableImageError
 from imagepipe.cmd.sample_image import MissingToolError
+from imagepipe.cmd.speech import say
 
 #: Exit status of `status` when nothing runs, as the Linux Standard Base has it.
 NOT_RUNNING = 3
@@ -51,43 +52,39 @@ def _fail(sentence: str) -> int:
     return 1
 
 
-def _say(text: str) -> None:
-    print(text, flush=True)
-
-
 def _run(home: Home, arguments: argparse.Namespace) -> int:
-    return service.run(home, host=arguments.host, port=_port(arguments), say=_say)
+    return service.run(home, host=arguments.host, port=_port(arguments), say=say)
 
 
 def _start(home: Home, arguments: argparse.Namespace) -> int:
     before = home.running()
     running = service.start(home, host=arguments.host, port=_port(arguments))
     if before is not None:
-        _say(f'imagepipe runs already at {running.url}')
+        say(f'imagepipe runs already at {running.url}')
         return 0
-    _say(f'imagepipe runs at {running.url}, process {running.pid}')
+    say(f'imagepipe runs at {running.url}, process {running.pid}')
     if home.load().api.auth_strategy == 'none':
-        _say(service.NO_KEYSTONE)
+        say(service.NO_KEYSTONE)
     rows = {'Data': home.path, 'Logs': home.logs, 'Stop': service.command(home, 'stop')}
-    _say(tables.attributes(rows, indent='  '))
+    say(tables.attributes(rows, indent='  '))
     return 0
 
 
 def _stop(home: Home, _arguments: argparse.Namespace) -> int:
     stopped = service.stop(home)
-    _say(f'Nothing runs from {home.path}.' if stopped is None else 'imagepipe has stopped.')
+    say(f'Nothing runs from {home.path}.' if stopped is None else 'imagepipe has stopped.')
     return 0
 
 
 def _status(home: Home, _arguments: argparse.Namespace) -> int:
     running = home.running()
     if running is None:
-        _say(f'Nothing runs from {home.path}.')
+        say(f'Nothing runs from {home.path}.')
         return NOT_RUNNING
     rows: dict[str, object] = {'URL': running.url or 'not yet', 'Process': running.pid}
     if running.url:
         rows |= _health(Client(running.url, timeout=5.0))
-    _say(tables.attributes(rows | {'Data': home.path, 'Logs': home.logs}))
+    say(tables.attributes(rows | {'Data': home.path, 'Logs': home.logs}))
     return 0
 
 

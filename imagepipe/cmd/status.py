@@ -1,5 +1,6 @@
 """imagepipe-status: whether this host is ready for this release, before its services are started."""
 
+import argparse
 import logging
 import os
 import sys
@@ -10,14 +11,16 @@ from oslo_upgradecheck import common_checks, upgradecheck
 from oslo_upgradecheck.upgradecheck import Code, Result
 
 from imagepipe import conf as options
-from imagepipe import errors
+from imagepipe import errors, identity
 from imagepipe.conf import staging
 from imagepipe.db import upkeep
 from imagepipe.formats.child import Limits
 from imagepipe.formats.qemu import QemuImg
+from imagepipe.policy import Policy
 from imagepipe.secrets import Secrets, read_key_file
+from imagepipe.services import load_protections
 from imagepipe.stores import loading
-from imagepipe.stores.staging import SharedStaging
+from imagepipe.stores.staging import StagingDirectory
 
 _MIB = 1 << 20
 _GOOD = Code.SUCCESS
@@ -27,10 +30,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Check; 0 when all is well, 1 for a warning, 2 for a failure or a bad configuration."""
     logging.getLogger().addHandler(logging.NullHandler())  # what matters stands in the results
     conf = options.new()
+    # As upgradecheck.main does it, which has no words for the help.
+    conf.register_cli_opt(cfg.SubCommandOpt('command', handler=Checks(conf).declare, title='commands'))
+    upgradecheck.CONF = conf
     try:
-        return int(upgradecheck.main(
-            conf, 'imagepipe', Checks(conf), list(sys.argv[1:] if argv is None else argv), options.files(),
-        ))  # fmt: skip
+        conf(
+            list(sys.argv[1:] if argv is None else argv),
+            project='imagepipe',
+            default_config_files=options.files(),
+        )
+        return int(upgradecheck.run(conf))
     except cfg.Error as error:
         print(f'imagepipe-status: {errors.ConfigurationInvalid(reason=str(error))}', file=sys.stderr)
         return int(Code.FAILURE)
@@ -57,11 +66,21 @@ class Checks(upgradecheck.UpgradeCommands):
         self._upgrade_checks = (
             ('Database revision', Checks.database),
             ('Policy file is not JSON', (common_checks.check_policy_json, {'conf': conf})),
+            ('Policy files and property protections', Checks.protections),
             ('Stores', Checks.stores),
             ('Staging directory', Checks.staging),
             ('qemu-img and its sandbox', Checks.qemu_img),
             ('Key file', Checks.key_file),
+            ('Trusts', Checks.trusts),
         )
+
+    def declare(self, parsers: 'argparse._SubParsersAction[argparse.ArgumentParser]') -> None:
+        """The command `upgrade check`."""
+        about = 'check whether this host is ready for this release'
+        command = parsers.add_parser('upgrade', help=about, description=about.capitalize() + '.')
+        command.add_argument('check', choices=['check'])
+        command.add_argument('--json', action='store_true', help='print JSON instead of a table')
+        command.set_defaults(action_fn=self.check)
 
     @_guarded
     def database(self) -> Result:
@@ -69,6 +88,12 @@ class Checks(upgradecheck.UpgradeCommands):
         if not self._conf.database.connection:
             raise errors.ConfigurationInvalid(reason='[database] connection is not set')
         upkeep.check(self._conf.database.connection)
+        return Result(_GOOD)
+
+    @_guarded
+    def protections(self) -> Result:
+        """They can be understood, and name only what is there."""
+        load_protections(self._conf, Policy(self._conf))
         return Result(_GOOD)
 
     @_guarded
@@ -92,7 +117,7 @@ class Checks(upgradecheck.UpgradeCommands):
         if not os.path.isdir(path):
             return Result(Code.FAILURE, f'The staging directory {path} does not exist.')
         try:
-            SharedStaging(path).check()
+            StagingDirectory(path).check()
         except errors.StagingUnavailable as error:
             return Result(Code.FAILURE, f'{path}: {error.__cause__ or error}')
         return Result(_GOOD, path)
@@ -129,6 +154,19 @@ class Checks(upgradecheck.UpgradeCommands):
                 Code.WARNING, '[secrets] key_file is not set: web-download is enabled, but cannot be used.'
             )
         return Result(_GOOD, '[secrets] key_file is not set, and not needed.')
+
+    @_guarded
+    def trusts(self) -> Result:
+        """The service can log in as glance-download needs it; Keystone itself is not asked."""
+        if 'glance-download' not in self._conf.enabled_import_methods:
+            return Result(_GOOD, 'glance-download is not enabled.')
+        if identity.load(self._conf) is not None:
+            return Result(_GOOD)
+        return Result(
+            Code.WARNING,
+            'glance-download is enabled, but cannot be used: [keystone_authtoken], or the section that '
+            '[delegation] auth_section names, must have the name and password of a user.',
+        )
 
 
 if __name__ == '__main__':

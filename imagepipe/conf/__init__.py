@@ -17,7 +17,14 @@ from imagepipe import errors
 
 CONFIG_DIR = '/etc/imagepipe'
 #: Libraries that tell keys, signatures or tokens when they log at debug level.
-_DISCREET = ('botocore=INFO', 'boto3=INFO', 's3transfer=INFO', 'swiftclient=WARN', 'osprofiler=WARN')
+_DISCREET = (
+    'kazoo=INFO',
+    'botocore=INFO',
+    'boto3=INFO',
+    's3transfer=INFO',
+    'swiftclient=WARN',
+    'osprofiler=WARN',
+)
 
 
 def modules() -> Iterator[ModuleType]:

@@ -1,9 +1,12 @@
 """[api]: how the API knows its callers and what it reads from them."""
 
-from oslo_config import cfg
+from oslo_config import cfg, types
 from oslo_middleware import opts as middleware
 
 GROUP = cfg.OptGroup('api', title='The HTTP side')
+
+#: What /readiness looks at.
+READINESS_PARTS = ('database', 'staging', 'conductor', 'converter', 'broker', 'default_store', 'store')
 
 OPTS = [
     cfg.StrOpt(
@@ -26,6 +29,43 @@ it is for one machine, listening on the loopback address only.
         help="""
 The largest JSON body in bytes; a larger one is refused with 413. It is held in
 memory while it is read. Image data does not count: see image_size_cap.
+""",
+    ),
+    cfg.FloatOpt(
+        'unavailable_after',
+        default=10.0,
+        min=0.01,
+        max=1440.0,
+        help="""
+Minutes after which import methods that cannot work are no longer told to clients,
+in OpenStack-image-import-methods and /v2/info/import: because no conductor was
+there for so long, or because none could write the staging area. They are told
+again at once when they work. A request is accepted all the same, and waits.
+Shorter than an upgrade of the conductors takes, it makes methods vanish in every
+upgrade, and clients that find none give up.
+""",
+    ),
+    cfg.ListOpt(
+        'readiness_requires',
+        default=['database', 'staging'],
+        item_type=types.String(choices=READINESS_PARTS),
+        help="""
+Without which parts /readiness answers 503, so that nobody sends requests to this
+process: database, staging (it can be written), conductor (one takes imports),
+converter (qemu-img runs where conductors do), broker (it takes notifications),
+default_store and store (it, or each of the others, can be used where conductors
+run). All but the first two are the same for every process of the API: with one
+of them here, a cloud that lacks it is told to be down altogether, although it
+serves images and keeps imports and notifications until they can go on.
+""",
+    ),
+    cfg.ListOpt(
+        'readiness_details_to',
+        default=[],
+        help="""
+Networks, such as 10.0.0.0/24, from which /readiness also tells what is missing,
+with the names of hosts. Others get the bare answer. Behind a proxy the address is
+that of the proxy, unless [oslo_middleware] enable_proxy_headers_parsing is set.
 """,
     ),
 ]

@@ -18,7 +18,39 @@ OPTS = [
         default=4,
         min=1,
         max=1024,
-        help='How many imports one worker runs at the same time. Further imports wait, oldest first.',
+        help='How many imports one worker runs at the same time. Further imports wait, and projects take '
+        'turns: an import of one does not wait for a hundred of another.',
+    ),
+    cfg.IntOpt(
+        'small_slots',
+        default=1,
+        min=0,
+        max=1024,
+        help='How many of imports_per_worker are for small imports only (see [import_flow] small), so that '
+        'these need not wait until big ones end. A worker always runs big ones too.',
+    ),
+    cfg.IntOpt(
+        'imports_per_host',
+        default=0,
+        min=0,
+        help='How many imports the conductors of one host run at the same time, all together. '
+        '0: as many as their workers can.',
+    ),
+    cfg.IntOpt(
+        'bytes_per_host',
+        default=0,
+        min=0,
+        help='How many bytes the big imports that the conductors of one host run may have, all together; '
+        'the next one waits until it fits in. An import that is larger runs alone. Small imports do not '
+        'count, and of one whose size is not known yet [conductor] unknown_bytes do. 0: no limit.',
+    ),
+    cfg.IntOpt(
+        'unknown_bytes',
+        default=1 << 30,
+        min=0,
+        help='How many bytes an import counts in bytes_per_host until its source has told its size, or its '
+        'data is staged: as many as most images have at most. With less, imports that begin at the same '
+        'moment exceed that limit once their sizes are known; with more, fewer of them begin at a time.',
     ),
     cfg.IntOpt(
         'threads_per_worker',
@@ -35,7 +67,9 @@ OPTS = [
         max=3600.0,
         help='Seconds after which the claim of a worker that gives no sign expires, and another worker '
         'takes its import over. Renewed every third of it. A short lease takes over sooner and '
-        'tolerates shorter pauses of the database.',
+        'tolerates shorter pauses of the database. PostgreSQL and MariaDB are told to end a transaction '
+        'whose client has said nothing for half of it: a host that was cut off keeps no locks for longer. '
+        'With MySQL, which cannot do that, a low wait_timeout of the server does it.',
     ),
     cfg.FloatOpt(
         'poll',
@@ -51,6 +85,14 @@ OPTS = [
         max=100,
         help='How often a step may be interrupted by the death of its worker before the import is given '
         'up and reverted. A step that ends starts counting again; a graceful stop never counts.',
+    ),
+    cfg.FloatOpt(
+        'unknown_flow_after',
+        default=86400.0,
+        min=1.0,
+        help='Seconds for which an import waits whose flow no conductor that is alive knows: another release '
+        'has accepted it, and was taken back. Then it is reverted. In an upgrade a conductor of the new '
+        'release is there sooner.',
     ),
     cfg.FloatOpt(
         'stuck_after',
@@ -74,11 +116,25 @@ OPTS = [
         help='Seconds between two sweeps: expired uploads are ended, bytes that nobody owns are removed.',
     ),
     cfg.FloatOpt(
+        'store_check_interval',
+        default=30.0,
+        min=0.1,
+        help='Seconds between two looks whether the stores can be used on this host. A store that fails '
+        'twice in a row is down: that is shown, and imports that can do without it pass it over.',
+    ),
+    cfg.FloatOpt(
+        'store_check_timeout',
+        default=10.0,
+        min=0.1,
+        help='Seconds after which a store that has not answered such a look counts as down.',
+    ),
+    cfg.FloatOpt(
         'store_sweep_interval',
         default=3600.0,
         min=0.1,
         help='Seconds between two looks for objects in stores that belong to imports which have ended and '
-        'that no location names. Each look lists every store that can be listed.',
+        'that no location names, and for images in a status that nobody keeps up. Each look lists every '
+        'store that can be listed, and reads the status of every image.',
     ),
 ]
 

@@ -63,7 +63,15 @@ OPTS = [
         'disallowed_networks',
         default=[],
         help="Networks that are never connected to, whatever the other lists say: the cloud's own public "
-        'addresses, for example.',
+        'addresses, for example. Endpoints in the service catalog are not meant if trust_catalog is set.',
+    ),
+    cfg.BoolOpt(
+        'trust_catalog',
+        default=True,
+        help="Whether glance-download reads from the image services in Keystone's catalog wherever they are. "
+        'Then none of these lists holds for such an endpoint, as only an operator writes the catalog; they '
+        'hold for what it redirects to. If false, they hold for endpoints too, as in Glance, and '
+        'allowed_ports must have those of the endpoints.',
     ),
 ]
 

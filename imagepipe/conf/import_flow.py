@@ -12,6 +12,14 @@ OPTS = [
         'another format is converted, once per format. A store that is not named keeps the format '
         'it is given. The image takes the format of the first store that took it.',
     ),
+    cfg.IntOpt(
+        'small',
+        default=1 << 30,
+        min=0,
+        help='An import whose data is known to have no more bytes than this when it is accepted is a small '
+        'one: see [conductor] small_slots. The size of uploaded and of copied data is known, that of a URL '
+        'if the request says what it expects.',
+    ),
     cfg.ListOpt(
         'convert_methods',
         default=['glance-direct', 'web-download'],
@@ -72,7 +80,7 @@ OPTS = [
         default=1.0,
         min=0.0,
         max=3600.0,
-        help='Seconds before the second try of a step; doubled for each further one.',
+        help='Seconds before the second try of a step; doubled for each further one, up to five minutes.',
     ),
     cfg.BoolOpt(
         'step_events',

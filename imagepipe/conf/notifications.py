@@ -30,14 +30,16 @@ OPTS = [
         'timeout',
         default=10.0,
         min=0.5,
-        help='Seconds a broker has to take one notification. Then it is tried again later.',
+        help='Seconds a broker has to take one notification. Then it is tried again later. Only the thread '
+        'that sends notifications waits for it.',
     ),
     cfg.FloatOpt(
         'retry_wait',
         default=2.0,
         min=0.05,
         help='Seconds before a notification that the broker did not take is tried again; doubled each '
-        'time, up to five minutes.',
+        'time, up to five minutes. A broker that takes none is asked at least each 15 seconds, and gets all '
+        'of them at once when it is back.',
     ),
     cfg.IntOpt(
         'keep',

@@ -20,6 +20,14 @@ OPTS = [
         'retried any more. An import whose key was removed too early fails with '
         'imagepipe.secret.unreadable. The file must not be readable by other users.',
     ),
+    cfg.IntOpt(
+        'keep_sources',
+        default=604800,
+        min=0,
+        help='Seconds for which the URL of an import that failed or was cancelled is kept, encrypted, so '
+        'that the import can be retried. It is erased earlier when the image is deleted or gets its data '
+        'in another way, and at once when an import succeeds. After it a retry is answered with 409.',
+    ),
 ]
 
 

@@ -1,9 +1,9 @@
 """Transactions: an operation is a function of one, and may be run again.
 
-`run` repeats an operation after a deadlock, a connection lost before the commit, a busy
-database and a lost compare-and-set; so an operation does no HTTP and no store I/O and
-changes nothing outside its transaction. A connection lost during the commit itself is not
-repeated: nobody knows whether it took effect.
+`run` repeats an operation after a deadlock, a connection lost before the commit, a busy database
+and a lost compare-and-set, and while its image is being deleted or its last import ended; so an
+operation does no HTTP and no store I/O and changes nothing outside its transaction. A connection lost
+during the commit itself is not repeated: nobody knows whether it took effect.
 """
 
 import contextlib
@@ -12,7 +12,7 @@ import logging
 import random
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from typing import TypeVar
 
 import sqlalchemy as sa
@@ -27,16 +27,26 @@ LOG = logging.getLogger(__name__)
 Result = TypeVar('Result')
 Operation = Callable[[Transaction], Result]
 
-_CHANGED = (errors.ImageChanged,)
+_CHANGED = (errors.ImageChanged, errors.ImageBeingDeleted, errors.ImportEnding)
 
 
 class Database:
-    """One database; safe to use from many threads."""
+    """One database; safe to use from many threads.
+
+    reading: an engine of autocommitting connections, for what only reads.
+    """
 
     def __init__(
-        self, engine: sa.Engine, *, attempts: int = 12, pause: float = 0.02, patience: float = 20.0
+        self,
+        engine: sa.Engine,
+        reading: sa.Engine,
+        *,
+        attempts: int = 12,
+        pause: float = 0.02,
+        patience: float = 20.0,
     ) -> None:
         self.engine = engine
+        self._reading = reading
         self.now = clock.now(engine.dialect.name)
         self._attempts = attempts
         self._pause = pause
@@ -51,51 +61,62 @@ class Database:
 
         Raises what the operation raises; DatabaseUnavailable when the database cannot be used.
         """
-        return self._repeat(operation, read_only=False, claim=None)
+        return self._repeat(lambda: self._once(operation, None))
 
     def read(self, operation: Operation) -> Result:
-        """Run an operation that only reads."""
-        return self._repeat(operation, read_only=True, claim=None)
+        """Run an operation that only reads, by one statement: a second one would see another moment."""
+        return self._repeat(lambda: self._look(operation))
+
+    def snapshot(self, operation: Operation) -> Result:
+        """Run an operation that only reads, by statements that all see the same moment."""
+        return self._repeat(lambda: self._look(operation, engines.snapshot))
+
+    @property
+    def engines(self) -> Sequence[sa.Engine]:
+        """Every engine in use: for whoever listens to statements."""
+        return self.engine, self._reading
+
+    def close(self) -> None:
+        """Let go of the connections."""
+        for engine in self.engines:
+            engine.dispose()
 
     def fenced(self, claim: Claim) -> 'FencedDatabase':
         """The same database, for whoever holds this claim only."""
         return FencedDatabase(self, claim)
 
-    def _repeat(self, operation: Operation, *, read_only: bool, claim: Claim | None) -> Result:
+    def _repeat(self, operate: Callable[[], Result]) -> Result:
         until = time.monotonic() + self._patience
         for attempt in range(1, self._attempts + 1):
             try:
-                return self._once(operation, read_only=read_only, claim=claim)
+                return operate()
             except (*_CHANGED, _Repeatable) as error:
                 if attempt == self._attempts or time.monotonic() > until:
                     LOG.warning('A transaction was given up after %s attempts: %s', attempt, error)
                     raise _final(error) from error
+                LOG.debug('A transaction is run again: %s', type(error.__cause__ or error).__name__)
                 self._never.wait(self._pause * 2 ** min(attempt, 6) * random.random())  # noqa: S311
         raise errors.DatabaseUnavailable()
 
-    def _once(self, operation: Operation, *, read_only: bool, claim: Claim | None) -> Result:
-        try:
-            with contextlib.nullcontext() if read_only else self._writer, self.engine.connect() as connection:
-                connection.execution_options(**{engines.READ_ONLY: read_only})
-                with connection.begin() as transaction:
-                    if claim is not None:
-                        hold(connection, claim)
-                    result = operation(Transaction(connection, now=_utcnow(), clock=self.now))
-                    if read_only:
-                        transaction.rollback()
-                        return result
-                    return _commit(transaction, result)
-        except _REPEATABLE as error:
-            raise _Repeatable(str(error)) from error
-        except sa.exc.OperationalError as error:
-            # From connecting or from BEGIN, which oslo.db's filters do not see: nothing was done yet.
-            raise _Repeatable(str(error)) from error
-        except db_exc.DBError as error:
-            if _is_busy(error):
-                raise _Repeatable(str(error)) from error
-            raise
-        except (sa.exc.TimeoutError, db_exc.CantStartEngineError) as error:
-            raise errors.DatabaseUnavailable() from error
+    def _look(
+        self,
+        operation: Operation,
+        within: Callable[[sa.Connection], contextlib.AbstractContextManager[None]] = contextlib.nullcontext,
+    ) -> Result:
+        with _translated(), self._reading.connect() as connection, within(connection):
+            return operation(Transaction(connection, now=_utcnow(), clock=self.now))
+
+    def _once(self, operation: Operation, claim: Claim | None) -> Result:
+        with (
+            _translated(),
+            self._writer,
+            self.engine.connect() as connection,
+            connection.begin() as transaction,
+        ):
+            if claim is not None:
+                hold(connection, claim)
+            result = operation(Transaction(connection, now=_utcnow(), clock=self.now))
+            return _commit(transaction, result)
 
 
 class FencedDatabase:
@@ -107,7 +128,7 @@ class FencedDatabase:
 
     def run(self, operation: Operation) -> Result:
         """As Database.run, with the epoch checked first, in the same transaction."""
-        return self._database._repeat(operation, read_only=False, claim=self.claim)
+        return self._database._repeat(lambda: self._database._once(operation, self.claim))
 
     def read(self, operation: Operation) -> Result:
         """As Database.read; reading needs no claim."""
@@ -135,6 +156,24 @@ class _Repeatable(Exception):
 
 
 _REPEATABLE = (db_exc.DBDeadlock, db_exc.DBConnectionError)
+
+
+@contextlib.contextmanager
+def _translated() -> Iterator[None]:
+    """Raises _Repeatable for what did not take effect and may be run again, DatabaseUnavailable."""
+    try:
+        yield
+    except _REPEATABLE as error:
+        raise _Repeatable(str(error)) from error
+    except sa.exc.OperationalError as error:
+        # From connecting or from BEGIN, which oslo.db's filters do not see: nothing was done yet.
+        raise _Repeatable(str(error)) from error
+    except db_exc.DBError as error:
+        if _is_busy(error):
+            raise _Repeatable(str(error)) from error
+        raise
+    except (sa.exc.TimeoutError, db_exc.CantStartEngineError) as error:
+        raise errors.DatabaseUnavailable() from error
 
 
 def _commit(transaction: sa.RootTransaction, result: Result) -> Result:

@@ -1,25 +1,40 @@
 """Imports in the database: their states, their claims, their ends."""
 
 import dataclasses
-from collections.abc import Iterable, Mapping, Sequence
+import datetime
+import math
+from collections.abc import Collection, Iterable, Sequence
 from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 from oslo_db import exception as db_exc
 
 from imagepipe import errors
-from imagepipe.db import documents
-from imagepipe.db.schema import imports
-from imagepipe.domain.import_ import LIVE, REVERTIBLE, Claim, Import, ImportQuery, ImportState, Plan
+from imagepipe.db import import_rows, keyset, task_queries
+from imagepipe.db.bindings import reachable
+from imagepipe.db.schema import images, imports
+from imagepipe.domain.image import Status
+from imagepipe.domain.import_ import (
+    ENDED,
+    LIVE,
+    RETRYABLE,
+    REVERTIBLE,
+    Claim,
+    Import,
+    ImportQuery,
+    ImportState,
+    Waiting,
+)
+from imagepipe.domain.task import TaskQuery
 
 if TYPE_CHECKING:
     from imagepipe.db.transaction import Transaction
 
-_DOCUMENTS = ('staged', 'source_digests', 'result', 'trace', 'source_resume')
-#: Documents that are null until there is something to say.
-_NULLABLE = ('trace', 'source_resume')
-_FIELDS = tuple(field.name for field in dataclasses.fields(Import))
-_COLUMNS = tuple(imports.c[name] for name in _FIELDS)
+#: When a claim runs out that was given up: before all times.
+_GIVEN_UP = 0.0
+#: The turn of imports that are to be undone.
+_FIRST = -1
+_NEWEST_FIRST = keyset.keys((imports.c.created_at, imports.c.id), descending=True)
 
 
 class ImportRepository:
@@ -32,80 +47,90 @@ class ImportRepository:
     def add(self, record: Import) -> Import:
         """Record a new import. Raises ImportInProgress when the image has a live one."""
         record = dataclasses.replace(record, created_at=self._tx.now, updated_at=self._tx.now)
-        live = record.image_id if record.live else None
+        columns = {'live_image_id': None, 'turn': None}
+        if record.live:
+            columns = {'live_image_id': record.image_id, 'turn': self._turn(record)}
         try:
-            self._connection.execute(sa.insert(imports).values(**_row(record), live_image_id=live))
+            self._connection.execute(sa.insert(imports).values(**import_rows.row(record), **columns))
         except db_exc.DBDuplicateEntry as error:
             raise errors.ImportInProgress(image_id=record.image_id, import_id='another') from error
         return record
 
+    def _turn(self, record: Import) -> int:
+        """One round after the last import of the project, and not before the round that is being run."""
+        now = sa.select(sa.func.max(imports.c.turn)).where(imports.c.claim_host.is_not(None))
+        last = sa.select(sa.func.max(imports.c.turn)).where(
+            imports.c.owner == record.owner,
+            imports.c.small == sa.literal(record.small),
+            imports.c.turn.is_not(None),
+        )
+        row = self._connection.execute(sa.select(now.scalar_subquery(), last.scalar_subquery())).one()
+        return max(row[0] or 0, 0 if row[1] is None else row[1] + 1)
+
     def get(self, import_id: str) -> Import:
         """Any import, by id. Raises ImportNotFound."""
-        row = self._connection.execute(sa.select(*_COLUMNS).where(imports.c.id == import_id)).first()
+        statement = sa.select(*import_rows.COLUMNS).where(imports.c.id == import_id)
+        row = None if '\0' in import_id else self._connection.execute(statement).first()
         if row is None:
-            raise errors.ImportNotFound(import_id=import_id)
-        return _import(row)
+            raise errors.ImportNotFound(import_id=import_id.replace('\0', ''))
+        return import_rows.read(row)
 
     def live_of(self, image_id: str) -> Import | None:
         """The image's live import."""
         row = self._connection.execute(
-            sa.select(*_COLUMNS).where(imports.c.live_image_id == image_id)
+            sa.select(*import_rows.COLUMNS).where(imports.c.live_image_id == image_id)
         ).first()
-        return None if row is None else _import(row)
+        return None if row is None else import_rows.read(row)
 
     def of_image(self, image_id: str) -> list[Import]:
         """Every import of the image, newest first."""
-        statement = sa.select(*_COLUMNS).where(imports.c.image_id == image_id)
-        return self._all(statement.order_by(imports.c.created_at.desc(), imports.c.id.desc()))
+        statement = sa.select(*import_rows.COLUMNS).where(imports.c.image_id == image_id)
+        return self._all(statement.order_by(*keyset.order(_NEWEST_FIRST)))
+
+    def of_request(self, request_id: str) -> list[Import]:
+        """The imports that a request asked for, in the order of their coming. Every import is looked at."""
+        statement = sa.select(*import_rows.COLUMNS).where(imports.c.request_id == request_id)
+        return self._all(statement.order_by(imports.c.created_at, imports.c.id))
+
+    def retries(self, record: Import) -> list[str]:
+        """The ids of the imports that were made to retry this one."""
+        return [found.id for found in self.of_image(record.image_id) if found.retry_of == record.id]
 
     def search(self, query: ImportQuery) -> list[Import]:
         """A page of imports, newest first. Raises InvalidMarker."""
-        statement = sa.select(*_COLUMNS).order_by(imports.c.created_at.desc(), imports.c.id.desc())
-        for name in ('state', 'image_id', 'method', 'owner'):
-            wanted = getattr(query, name)
-            if wanted is not None:
-                statement = statement.where(imports.c[name] == wanted)
+        asked = {name: getattr(query, name) for name in ('state', 'image_id', 'method', 'owner')}
+        conditions = [imports.c[name] == wanted for name, wanted in asked.items() if wanted is not None]
+        return self._page(conditions, _NEWEST_FIRST, query)
+
+    def tasks(self, query: TaskQuery) -> list[Import]:
+        """A page of imports as they are listed as tasks. Raises InvalidMarker."""
+        if query.limit == 0:
+            return []
+        return self._page(task_queries.conditions(query), task_queries.order(query), query)
+
+    def _page(
+        self,
+        conditions: Sequence[sa.ColumnElement[bool]],
+        by: Sequence[keyset.Key],
+        query: ImportQuery | TaskQuery,
+    ) -> list[Import]:
+        place = None
         if query.marker is not None:
-            statement = statement.where(self._after(query.marker))
-        return self._all(statement.limit(query.limit))
-
-    def _after(self, marker: str) -> sa.ColumnElement[bool]:
-        created = self._connection.execute(
-            sa.select(imports.c.created_at).where(imports.c.id == marker)
-        ).scalar()
-        if created is None:
-            raise errors.InvalidMarker(marker=marker)
-        return sa.or_(
-            imports.c.created_at < created,
-            sa.and_(imports.c.created_at == created, imports.c.id < marker),
+            of_marker = sa.select(*(key.term for key in by)).where(imports.c.id == query.marker)
+            place = self._connection.execute(of_marker).first()
+            if place is None:
+                raise errors.InvalidMarker(marker=query.marker)
+        return self._all(
+            keyset.page(sa.select(*import_rows.COLUMNS).where(*conditions), by, place, query.limit)
         )
-
-    def progress_of(self, image_ids: Iterable[str]) -> dict[str, dict[str, str]]:
-        """The os_glance_* properties of images, from the latest import of each; one statement."""
-        latest = (
-            sa.select(
-                imports.c.id,
-                imports.c.image_id,
-                imports.c.state,
-                imports.c.result,
-                sa.func.row_number()
-                .over(
-                    partition_by=imports.c.image_id,
-                    order_by=(imports.c.created_at.desc(), imports.c.id.desc()),
-                )
-                .label('rank'),
-            ).where(imports.c.image_id.in_(list(image_ids)))
-        ).subquery()
-        rows = self._connection.execute(sa.select(latest).where(latest.c.rank == 1))
-        return {row.image_id: _progress(row) for row in rows}
 
     def to(
         self, import_id: str, expected: Iterable[ImportState], state: ImportState, **columns: object
     ) -> bool:
         """Change the state if it is still one of `expected`; whether it was."""
-        values = {name: _plain(name, value) for name, value in columns.items()}
+        values = {name: import_rows.plain(name, value) for name, value in columns.items()}
         if state not in LIVE:
-            values['live_image_id'] = None
+            values |= {'live_image_id': None, 'turn': None}
         statement = (
             sa.update(imports)
             .where(imports.c.id == import_id, imports.c.state.in_([item.value for item in expected]))
@@ -115,7 +140,7 @@ class ImportRepository:
 
     def record(self, import_id: str, **columns: object) -> None:
         """Write columns that are not the state."""
-        values = {name: _plain(name, value) for name, value in columns.items()}
+        values = {name: import_rows.plain(name, value) for name, value in columns.items()}
         self._connection.execute(
             sa.update(imports).where(imports.c.id == import_id).values(updated_at=self._tx.now, **values)
         )
@@ -123,12 +148,17 @@ class ImportRepository:
     def revert(
         self, import_id: str, outcome: ImportState, error: errors.ImagepipeError, *, step: str | None = None
     ) -> bool:
-        """Decide that the import ends as `outcome`; False when it was committed or decided before."""
+        """Decide that the import ends as `outcome`; False when it was committed or decided before.
+
+        Whoever takes it has little to do, and somebody waits for that: it comes before all others.
+        """
         return self.to(
             import_id,
             REVERTIBLE,
             ImportState.REVERTING,
             outcome=outcome.value,
+            turn=_FIRST,
+            small=True,
             error_code=error.code,
             error_message=error.message,
             error_step=step,
@@ -141,25 +171,122 @@ class ImportRepository:
         ).scalar()
         return ImportState(found or ImportState.FAILED)
 
+    def with_trusts(self, before: datetime.datetime, after: str, limit: int) -> list[Import]:
+        """Imports that ended before a time and whose trusts have not, by id, from behind one."""
+        statement = sa.select(*import_rows.COLUMNS).where(
+            imports.c.trust_id.is_not(None),
+            imports.c.state.in_([state.value for state in ENDED]),
+            imports.c.finished_at < before,
+            imports.c.id > after,
+        )
+        return self._all(statement.order_by(imports.c.id).limit(limit))
+
+    def forget_trust(self, import_id: str) -> None:
+        """The trust has ended; the import has not changed by that."""
+        self._connection.execute(sa.update(imports).where(imports.c.id == import_id).values(trust_id=None))
+
+    def with_sources(self, before: datetime.datetime, limit: int) -> list[str]:
+        """Ids of imports that failed and have a URL that nobody can retry them with any more.
+
+        They ended before a time, or their images wait for no data.
+        """
+        waits = sa.exists().where(images.c.id == imports.c.image_id, images.c.status == Status.QUEUED.value)
+        statement = sa.select(imports.c.id).where(
+            imports.c.source_url.is_not(None),
+            imports.c.state.in_([state.value for state in RETRYABLE]),
+            sa.or_(imports.c.finished_at < before, ~waits),
+        )
+        return list(self._connection.execute(statement.limit(limit)).scalars())
+
+    def forget_sources(self, import_ids: Iterable[str]) -> None:
+        """Erase the URLs of imports that have ended; else they have not changed by that."""
+        self._connection.execute(
+            sa.update(imports).where(imports.c.id.in_(list(import_ids))).values(source_url=None)
+        )
+
     # Claims. They are compared on the database's clock only.
 
-    def claimable(self, limit: int, versions: Iterable[int]) -> list[tuple[str, int]]:
-        """Id and flow version of live imports of these flow versions that nobody holds, oldest first.
+    def claimable(
+        self,
+        limit: int,
+        versions: Iterable[int],
+        *,
+        host: str | None = None,
+        small_only: bool = False,
+        unknown_after: float = math.inf,
+    ) -> list[Waiting]:
+        """Live imports of these flow versions that nobody holds and a worker of the host may take, in turn.
 
-        Nothing else is read: a record that cannot be decoded must not hide the others.
+        Of other versions those that no conductor has known for `unknown_after` seconds. One statement,
+        which goes by ix_imports_queue and reads little more than it returns. Of a record only so much is
+        read: one that cannot be decoded must not hide the others.
         """
-        statement = sa.select(imports.c.id, imports.c.flow_version).where(
-            self._unheld(), imports.c.flow_version.in_(list(versions))
+        order = (imports.c.turn, imports.c.created_at, imports.c.id)
+        known = imports.c.flow_version.in_(list(versions))
+        taken = known
+        if unknown_after < math.inf:
+            taken = sa.or_(known, imports.c.unknown_since <= self._tx.clock - unknown_after)
+        waiting = (
+            sa.select(*order, imports.c.flow_version, imports.c.small, imports.c.weight, known.label('known'))
+            .where(imports.c.turn.is_not(None), self._unheld(), reachable(host), taken)
+            .order_by(*order)
+            .limit(limit)
         )
-        rows = self._connection.execute(statement.order_by(imports.c.created_at, imports.c.id).limit(limit))
-        return [(row.id, row.flow_version) for row in rows]
+        lanes = (True,) if small_only else (True, False)
+        parts = [waiting.where(imports.c.small == sa.literal(small)).subquery() for small in lanes]
+        found = sa.union_all(*(sa.select(part) for part in parts)).subquery()
+        statement = sa.select(found).order_by(found.c.turn, found.c.created_at, found.c.id).limit(limit)
+        return [
+            Waiting(
+                id=row.id,
+                flow_version=row.flow_version,
+                small=row.small,
+                weight=row.weight,
+                given_up=not row.known,
+            )
+            for row in self._connection.execute(statement)
+        ]
+
+    def note_unknown(self, known: Collection[int]) -> None:
+        """Note since when the flows of imports that wait are none of these, or that they are again."""
+        waiting = sa.update(imports).where(imports.c.live_image_id.is_not(None), self._unheld())
+        is_known = imports.c.flow_version.in_(list(known))
+        self._connection.execute(
+            waiting.where(imports.c.unknown_since.is_(None), ~is_known).values(unknown_since=self._tx.clock)
+        )
+        self._connection.execute(
+            waiting.where(imports.c.unknown_since.is_not(None), is_known).values(unknown_since=None)
+        )
+
+    def load(self, host: str, *, unknown: int) -> tuple[int, int]:
+        """How many imports are held on a host, and the bytes of those that are not small.
+
+        unknown: what an import counts whose size nobody knows yet.
+        """
+        known = sa.case((imports.c.weight == 0, unknown), else_=imports.c.weight)
+        weight = sa.case((imports.c.small == sa.false(), known), else_=0)
+        statement = sa.select(sa.func.count(), sa.func.coalesce(sa.func.sum(weight), 0)).where(
+            imports.c.claim_host == host, imports.c.claim_expires > self._tx.clock
+        )
+        row = self._connection.execute(statement).one()
+        return row[0], int(row[1])
+
+    def waiting(
+        self, import_ids: Iterable[str], versions: Iterable[int], host: str | None = None
+    ) -> dict[str, bool]:
+        """Those of these imports that wait, by id: whether claimable() names them on this host."""
+        statement = sa.select(imports.c.id, reachable(host).label('here')).where(
+            imports.c.id.in_(list(import_ids)), self._unheld(), imports.c.flow_version.in_(list(versions))
+        )
+        return {row.id: bool(row.here) for row in self._connection.execute(statement)}
 
     def claim(self, import_id: str, owner: str, lease: float) -> tuple[Claim, bool] | None:
-        """Take the import: one conditional UPDATE that raises the epoch.
+        """Take the import: one conditional UPDATE that raises the epoch. Owners' names begin with their host.
 
         Returns the claim and whether it was taken from an owner who let it expire; None when
-        somebody else holds it or it has ended.
+        somebody else holds it, it has ended, or only another host can reach what is staged for it.
         """
+        host = owner.partition(':')[0]
         before = self._connection.execute(
             sa.select(imports.c.claim_owner, imports.c.epoch, imports.c.image_id).where(
                 imports.c.id == import_id
@@ -169,9 +296,15 @@ class ImportRepository:
             return None
         statement = (
             sa.update(imports)
-            .where(imports.c.id == import_id, imports.c.epoch == before.epoch, self._unheld())
+            .where(
+                imports.c.id == import_id,
+                imports.c.epoch == before.epoch,
+                self._unheld(),
+                reachable(host),
+            )
             .values(
                 claim_owner=owner,
+                claim_host=host,
                 claim_expires=self._tx.clock + lease,
                 epoch=before.epoch + 1,
                 started_at=sa.func.coalesce(imports.c.started_at, self._tx.now),
@@ -186,7 +319,9 @@ class ImportRepository:
         """Extend the claims; the state of each import that is still held, by id."""
         held = {}
         for claim in claims:
-            statement = sa.update(imports).where(*_mine(claim)).values(claim_expires=self._tx.clock + lease)
+            # One that was given up by expire() is nobody's, whoever still thinks that it is his.
+            kept = sa.update(imports).where(*_mine(claim), imports.c.claim_expires != _GIVEN_UP)
+            statement = kept.values(claim_expires=self._tx.clock + lease)
             if self._connection.execute(statement).rowcount == 1:
                 held[claim.import_id] = claim
         if not held:
@@ -196,13 +331,15 @@ class ImportRepository:
         )
         return {row.id: ImportState(row.state) for row in rows}
 
-    def expire(self, claim: Claim) -> None:
+    def expire(self, claim: Claim) -> bool:
         """Give the claim up as a death would: the step at work counts one interruption more."""
-        self._connection.execute(sa.update(imports).where(*_mine(claim)).values(claim_expires=0.0))
+        statement = sa.update(imports).where(*_mine(claim)).values(claim_expires=_GIVEN_UP)
+        return self._connection.execute(statement).rowcount == 1
 
     def release(self, claim: Claim) -> bool:
         """Give the claim back, so that anybody may take the import at once."""
-        statement = sa.update(imports).where(*_mine(claim)).values(claim_owner=None, claim_expires=None)
+        nobody = {'claim_owner': None, 'claim_host': None, 'claim_expires': None}
+        statement = sa.update(imports).where(*_mine(claim)).values(nobody)
         return self._connection.execute(statement).rowcount == 1
 
     def owner_of(self, import_id: str) -> str | None:
@@ -213,6 +350,17 @@ class ImportRepository:
             )
         ).scalar()
 
+    def lease(self, import_id: str) -> float | None:
+        """Seconds until the claim on it runs out, negative when it has; None without a claim."""
+        left = imports.c.claim_expires - self._tx.clock
+        return self._connection.execute(sa.select(left).where(imports.c.id == import_id)).scalar()
+
+    def count_unheld(self) -> int:
+        """How many imports wait for a worker."""
+        return self._connection.execute(
+            sa.select(sa.func.count()).select_from(imports).where(self._unheld())
+        ).scalar_one()
+
     def count_live(self) -> int:
         """How many imports have no end yet."""
         return self._connection.execute(
@@ -220,13 +368,10 @@ class ImportRepository:
         ).scalar_one()
 
     def _unheld(self) -> sa.ColumnElement[bool]:
-        return sa.and_(
-            imports.c.state.in_([state.value for state in LIVE]),
-            sa.or_(imports.c.claim_owner.is_(None), imports.c.claim_expires <= self._tx.clock),
-        )
+        return import_rows.unheld(self._tx.clock)
 
     def _all(self, statement: sa.Select) -> list[Import]:
-        return [_import(row) for row in self._connection.execute(statement)]
+        return [import_rows.read(row) for row in self._connection.execute(statement)]
 
 
 def _mine(claim: Claim) -> tuple[sa.ColumnElement[bool], ...]:
@@ -235,42 +380,3 @@ def _mine(claim: Claim) -> tuple[sa.ColumnElement[bool], ...]:
         imports.c.epoch == claim.epoch,
         imports.c.claim_owner == claim.owner,
     )
-
-
-def _plain(name: str, value: object) -> object:
-    if isinstance(value, Mapping):
-        value = dict(value)
-    return documents.dump(value) if name in _DOCUMENTS and value is not None else value
-
-
-def _row(record: Import) -> dict[str, object]:
-    values = {name: _plain(name, getattr(record, name)) for name in _FIELDS}
-    return values | {'plan': documents.dump(record.plan.as_json()), 'state': record.state.value}
-
-
-def _import(row: sa.Row) -> Import:
-    values = dict(row._mapping)
-    for name in _DOCUMENTS:
-        values[name] = documents.load(values[name], None if name in _NULLABLE else {})
-    values['plan'] = _plan(values['plan'])
-    values['state'] = ImportState(values['state'])
-    return Import(**values)
-
-
-def _plan(text: str) -> Plan | None:
-    try:
-        return Plan.from_json(documents.load(text))
-    except (ValueError, TypeError, KeyError, AttributeError):
-        return None  # the conductor gives such an import up; whoever looks at it still may
-
-
-def _progress(row: sa.Row) -> dict[str, str]:
-    stores: Mapping[str, Mapping[str, object]] = documents.load(row.result, {}).get('stores', {})
-    live = ImportState(row.state) in LIVE
-    waiting = [store for store, found in stores.items() if found['status'] == 'pending']
-    failed = [store for store, found in stores.items() if found['status'] == 'failed']
-    properties = {
-        'os_glance_importing_to_stores': ','.join(sorted(waiting)) if live else '',
-        'os_glance_failed_import': ','.join(sorted(failed)),
-    }
-    return properties | ({'os_glance_import_task': row.id} if live else {})

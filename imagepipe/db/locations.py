@@ -2,7 +2,7 @@
 
 import dataclasses
 import datetime
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
@@ -44,7 +44,7 @@ class LocationRepository:
         return self._all(statement)
 
     def of_primary(self, image_id: str) -> list[Location]:
-        """The active locations of the representation that GET file serves."""
+        """The active locations of the representation that GET file serves, in the order of their coming."""
         statement = (
             sa.select(*_COLUMNS)
             .join(representations, representations.c.id == locations.c.representation_id)
@@ -52,6 +52,7 @@ class LocationRepository:
                 representations.c.primary_of == image_id,
                 locations.c.state == LocationState.ACTIVE.value,
             )
+            .order_by(locations.c.created_at, locations.c.id)
         )
         return self._all(statement)
 
@@ -67,12 +68,14 @@ class LocationRepository:
         """The locations that one import writes."""
         return self.of_imports([import_id])[import_id]
 
-    def in_state(self, state: LocationState, *, before: datetime.datetime, limit: int) -> list[Location]:
-        """Locations that have been in a state since `before`, oldest first."""
+    def in_state(
+        self, state: LocationState, *, before: datetime.datetime, after: str, limit: int
+    ) -> list[Location]:
+        """Locations that have been in a state since `before`, by id, from behind one."""
         statement = sa.select(*_COLUMNS).where(
-            locations.c.state == state.value, locations.c.updated_at <= before
+            locations.c.state == state.value, locations.c.updated_at <= before, locations.c.id > after
         )
-        return self._all(statement.order_by(locations.c.updated_at).limit(limit))
+        return self._all(statement.order_by(locations.c.id).limit(limit))
 
     def set(self, location_id: str, expected: Iterable[LocationState], **columns: object) -> bool:
         """Change columns if the state is still one of `expected`; whether it was."""
@@ -86,6 +89,12 @@ class LocationRepository:
         )
         return self._connection.execute(statement).rowcount == 1
 
+    def drop(self, location_id: str) -> None:
+        """Forget a location of an import that failed; one that may have bytes is left to the sweeper."""
+        self.set(location_id, [LocationState.COPYING], state=LocationState.DELETING.value)
+        if self.set(location_id, [LocationState.PENDING, LocationState.FAILED], error_code=None):
+            self.delete(location_id)
+
     def delete(self, location_id: str) -> None:
         """Forget a location whose bytes are gone."""
         self._connection.execute(sa.delete(locations).where(locations.c.id == location_id))
@@ -96,6 +105,18 @@ class LocationRepository:
             locations.c.store == store, locations.c.object_name.in_(list(object_names))
         )
         return set(self._connection.execute(statement).scalars())
+
+    def stores(self) -> list[str]:
+        """The ids of every store that a location names."""
+        statement = sa.select(locations.c.store).distinct().order_by(locations.c.store)
+        return list(self._connection.execute(statement).scalars())
+
+    def named(self, store: str, object_name: str) -> bool:
+        """Whether any location of this store names the object, if only in its URL."""
+        names_it = locations.c.object_name == object_name
+        told = sa.or_(names_it, locations.c.url.contains(object_name, autoescape=True))
+        statement = sa.select(locations.c.id).where(locations.c.store == store, told)
+        return self._connection.execute(statement.limit(1)).first() is not None
 
     def add_representation(self, representation: Representation) -> None:
         """Record the bytes of an image in one format."""
@@ -126,6 +147,14 @@ class LocationRepository:
             sa.select(representations).where(representations.c.primary_of == image_id)
         ).first()
         return None if row is None else _representation(row)
+
+    def set_digests(self, representation_id: str, digests: Mapping[str, str]) -> None:
+        """The digests of a representation, which were not known before."""
+        self._connection.execute(
+            sa.update(representations)
+            .where(representations.c.id == representation_id)
+            .values(digests=documents.dump(dict(digests)))
+        )
 
     def delete_representations(self, image_id: str) -> None:
         """Forget the formats of an image that is gone."""

@@ -29,11 +29,16 @@ def sync(url: str) -> None:
     engine = engines.create(url, translate=False)
     try:
         with _locked(engine):
-            impl_sqlalchemy.SQLAlchemyBackend({}, engine=engine).get_connection().upgrade()
+            taskflow(engine)
             _index_taskflow(engine)
             _upgrade(engine)
     finally:
         engine.dispose()
+
+
+def taskflow(engine: sa.Engine) -> None:
+    """Upgrade TaskFlow's own tables."""
+    impl_sqlalchemy.SQLAlchemyBackend({}, engine=engine).get_connection().upgrade()
 
 
 def version(url: str) -> str | None:

@@ -1,6 +1,8 @@
 """The outbox: notifications written with the change they tell of, sent afterwards."""
 
 import dataclasses
+import datetime
+import functools
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -39,15 +41,24 @@ class OutboxRepository:
         if once is not None and self._exists(once):
             return
         self._connection.execute(
-            sa.insert(outbox).values(
-                event_type=event.value,
-                priority=priority.value,
-                payload=documents.dump(payload),
-                once=once,
-                due=self._tx.clock,
-                created_at=self._tx.now,
-            )
+            _insert(self._tx.clock), {**self._row(event, payload, priority), 'once': once}
         )
+
+    def add_all(self, letters: Sequence[tuple[Event, Mapping[str, object]]], *, priority: Priority) -> None:
+        """Record notifications, in one statement."""
+        rows = [{**self._row(event, payload, priority), 'once': None} for event, payload in letters]
+        if rows:
+            self._connection.execute(_insert(self._tx.clock), rows)
+
+    def _row(
+        self, event: Event, payload: Mapping[str, object] | str, priority: Priority
+    ) -> dict[str, object]:
+        return {
+            'event_type': event.value,
+            'priority': priority.value,
+            'payload': documents.dump(payload),
+            'created_at': self._tx.now,
+        }
 
     def _exists(self, once: str) -> bool:
         return (
@@ -92,11 +103,42 @@ class OutboxRepository:
         self._connection.execute(
             sa.update(outbox)
             .where(outbox.c.id == number)
-            .values(attempts=outbox.c.attempts + 1, due=self._tx.clock + wait)
+            .values(attempts=outbox.c.attempts + 1, due=self._tx.clock + wait, sender=None)
         )
+
+    def give_back(self, ids: Sequence[int]) -> None:
+        """Not tried: due as before."""
+        self._connection.execute(
+            sa.update(outbox).where(outbox.c.id.in_(list(ids))).values(due=self._tx.clock, sender=None)
+        )
+
+    def hasten(self) -> None:
+        """The broker is back: what nobody has in hand is due now."""
+        self._connection.execute(
+            sa.update(outbox)
+            .where(outbox.c.sent_at.is_(None), outbox.c.sender.is_(None), outbox.c.due > self._tx.clock)
+            .values(due=self._tx.clock)
+        )
+
+    def is_refused(self) -> bool:
+        """Whether something waits that was tried and not taken."""
+        waiting = sa.select(outbox.c.id).where(outbox.c.sent_at.is_(None), outbox.c.attempts > 0)
+        return self._connection.execute(waiting.limit(1)).first() is not None
+
+    def delivery(self, once: str) -> tuple[datetime.datetime | None, int] | None:
+        """When the event of this key was sent, and how often sending failed; None: there is none."""
+        statement = sa.select(outbox.c.sent_at, outbox.c.attempts).where(outbox.c.once == once)
+        row = self._connection.execute(statement).first()
+        return None if row is None else (row.sent_at, row.attempts)
 
     def purge(self, before: object) -> int:
         """Forget what was sent before a time; how many."""
         return self._connection.execute(
             sa.delete(outbox).where(outbox.c.sent_at.is_not(None), outbox.c.sent_at < before)
         ).rowcount
+
+
+@functools.lru_cache(maxsize=8)
+def _insert(clock: sa.ColumnElement[float]) -> sa.Insert:
+    columns = ('event_type', 'priority', 'payload', 'once', 'created_at')
+    return sa.insert(outbox).values(due=clock, **{name: sa.bindparam(name) for name in columns})

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 
+from imagepipe import errors
+from imagepipe.db import documents
 from imagepipe.db.schema import import_steps as steps
-from imagepipe.domain.import_ import Step, StepState
+from imagepipe.domain.import_ import Step, StepFailure, StepState
 
 if TYPE_CHECKING:
     from imagepipe.db.transaction import Transaction
@@ -16,6 +18,8 @@ if TYPE_CHECKING:
 _FIELDS = tuple(field.name for field in dataclasses.fields(Step))
 _COLUMNS = tuple(steps.c[name] for name in _FIELDS)
 _AT_WORK = (StepState.RUNNING.value, StepState.REVERTING.value)
+#: Of so many failed attempts of a step the record tells: of the latest ones.
+_TOLD = 20
 
 
 class StepRepository:
@@ -39,9 +43,7 @@ class StepRepository:
         found: dict[str, list[Step]] = {import_id: [] for import_id in ids}
         statement = sa.select(*_COLUMNS).where(steps.c.import_id.in_(ids)).order_by(steps.c.position)
         for row in self._connection.execute(statement):
-            values = dict(row._mapping)
-            values['state'] = StepState(values['state'])
-            found[row.import_id].append(Step(**values))
+            found[row.import_id].append(_step(row))
         return found
 
     def enter(self, import_id: str, name: str, state: StepState, *, worker: str) -> None:
@@ -75,24 +77,42 @@ class StepRepository:
             values['crashes'] = 0
         if error is not None:
             values |= {'error_code': error[0], 'error_message': error[1]}
+            values['failures'] = self._with_failure(import_id, name, *error)
         if progress is not None:
             values |= {'bytes_done': progress[0], 'bytes_total': progress[1]}
         self._update(import_id, name, values)
 
+    def _with_failure(self, import_id: str, name: str, code: str, message: str) -> str:
+        """The step's failed attempts, with this one."""
+        row = self._connection.execute(
+            sa.select(steps.c.attempt, steps.c.failures).where(
+                steps.c.import_id == import_id, steps.c.name == name
+            )
+        ).one()
+        failure = StepFailure(attempt=row.attempt, code=code, message=message, at=self._tx.now)
+        return documents.dump([*documents.load(row.failures, []), failure.as_json()][-_TOLD:])
+
     def progress(self, import_id: str, progress: Mapping[str, tuple[int, int | None]]) -> None:
-        """Bytes done and total of running steps, by name."""
+        """Bytes done and total of running steps, by name; a step that has ended has said its last."""
+        at_work = sa.update(steps).where(steps.c.import_id == import_id, steps.c.state.in_(_AT_WORK))
         for name, (done, total) in progress.items():
-            self._update(
-                import_id, name, {'bytes_done': done, 'bytes_total': total, 'updated_at': self._tx.now}
+            self._connection.execute(
+                at_work.where(steps.c.name == name).values(
+                    bytes_done=done, bytes_total=total, updated_at=self._tx.now
+                )
             )
 
     def crashed(self, import_id: str) -> None:
-        """Whoever ran this import let its claim expire: count it for the steps at work."""
-        self._connection.execute(
-            sa.update(steps)
-            .where(steps.c.import_id == import_id, steps.c.state.in_(_AT_WORK))
-            .values(crashes=steps.c.crashes + 1)
+        """Whoever ran this import let its claim expire: count it for the steps at work, and tell it."""
+        at_work = sa.select(steps.c.name, steps.c.state).where(
+            steps.c.import_id == import_id, steps.c.state.in_(_AT_WORK)
         )
+        error = errors.StepInterrupted()
+        for name, state in self._connection.execute(at_work).all():
+            values: dict[str, object] = {'crashes': steps.c.crashes + 1}
+            if state == StepState.RUNNING.value:
+                values['failures'] = self._with_failure(import_id, name, error.code, error.message)
+            self._update(import_id, name, values)
 
     def resumed(self, import_id: str, worker: str) -> None:
         """Another worker has the import: steps at work start again there, steps being reverted go on.
@@ -115,7 +135,7 @@ class StepRepository:
             .where(steps.c.import_id == import_id, steps.c.state.in_(_AT_WORK), steps.c.crashes >= bound)
             .limit(1)
         ).first()
-        return None if row is None else Step(**(dict(row._mapping) | {'state': StepState(row.state)}))
+        return None if row is None else _step(row)
 
     def failed(self, import_id: str, error_code: str) -> str | None:
         """The first step that is recorded as failed with this error."""
@@ -147,3 +167,8 @@ class StepRepository:
         self._connection.execute(
             sa.update(steps).where(steps.c.import_id == import_id, steps.c.name == name).values(**values)
         )
+
+
+def _step(row: sa.Row) -> Step:
+    failures = tuple(StepFailure.from_json(each) for each in documents.load(row.failures, []))
+    return Step(**(dict(row._mapping) | {'state': StepState(row.state), 'failures': failures}))

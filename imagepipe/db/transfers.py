@@ -23,6 +23,13 @@ _transfers = schema.transfers
 UNSETTLED = frozenset({TransferState.OPEN, TransferState.ENDED})
 
 
+#: What a client has staged, complete.
+_STAGED = (
+    _transfers.c.kind == TransferKind.STAGE.value,
+    _transfers.c.state == TransferState.FINISHED.value,
+)
+
+
 class TransferRepository:
     """Transfers as domain values. Lease lengths are seconds."""
 
@@ -48,11 +55,7 @@ class TransferRepository:
 
     def staged(self, image_id: str) -> Transfer | None:
         """The finished staging of the image's data, newest first; None without one."""
-        found = self._select(
-            _transfers.c.image_id == image_id,
-            _transfers.c.kind == TransferKind.STAGE.value,
-            _transfers.c.state == TransferState.FINISHED.value,
-        )
+        found = self._select(_transfers.c.image_id == image_id, *_STAGED)
         return found[-1] if found else None
 
     def renew(self, transfer: Transfer, lease: float) -> bool:
@@ -71,6 +74,7 @@ class TransferRepository:
         digests: Mapping[str, str],
         verdict: Mapping[str, object] | None = None,
         identity: Mapping[str, int] | None = None,
+        url: str | None = None,
         reserved: int | None = None,
     ) -> Transfer:
         """Record that the bytes are complete. Raises TransferLost when the transfer is not ours any more."""
@@ -81,6 +85,8 @@ class TransferRepository:
             digests=dict(digests),
             verdict=verdict,
             identity=identity,
+            url=url,
+            host=transfer.host if url is None else None,
             reserved=transfer.reserved if reserved is None else reserved,
         )
         if not self._change(*_held(transfer), expires=None, **_columns(finished)):
@@ -100,13 +106,35 @@ class TransferRepository:
             expires=sa.func.coalesce(_transfers.c.expires, self._tx.clock),
         )
 
+    def hold(self, image_id: str) -> None:
+        """What is staged of the image is kept for as long as it likes, whatever was said before."""
+        self._connection.execute(
+            _transfers.update().where(_transfers.c.image_id == image_id, *_STAGED).values(expires=None)
+        )
+
+    def keep_until(self, transfer_id: str, seconds: float) -> bool:
+        """What is staged is kept for so long and no longer; False when it is not there any more."""
+        return self._change(_transfers.c.id == transfer_id, *_STAGED, expires=self._tx.clock + seconds)
+
+    def overdue(self, limit: int) -> list[Transfer]:
+        """What is staged and was to be kept until now; nobody else changes it until the transaction ends."""
+        due = sa.select(_transfers).where(*_STAGED, _transfers.c.expires < self._tx.clock)
+        statement = due.order_by(_transfers.c.expires).limit(limit).with_for_update()
+        return [_transfer(row) for row in self._connection.execute(statement).mappings()]
+
     def take_expired(self, owner: str, lease: float, limit: int) -> list[Transfer]:
         """Claim open and ended transfers that nobody renewed; their epoch is raised.
 
-        Of an open one the image waits to be put back, of an ended one only bytes may be left.
+        Of an open one the image waits to be put back, of an ended one only bytes may be left: those that
+        only another host than the owner's can reach are not named. Owners' names begin with their host.
         """
         states = [state.value for state in UNSETTLED]
-        due = (_transfers.c.state.in_(states), _transfers.c.expires < self._tx.clock)
+        useful = sa.or_(
+            _transfers.c.state == TransferState.OPEN.value,
+            _transfers.c.host.is_(None),
+            _transfers.c.host == owner.partition(':')[0],
+        )
+        due = (_transfers.c.state.in_(states), _transfers.c.expires < self._tx.clock, useful)
         statement = sa.select(_transfers).where(*due).order_by(_transfers.c.expires).limit(limit)
         found = [_transfer(row) for row in self._connection.execute(statement).mappings()]
         return [taken for old in found if (taken := self._take(old, owner, lease, due)) is not None]

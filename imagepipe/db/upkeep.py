@@ -49,11 +49,15 @@ def check(url: str) -> None:
 def purge_imports(tx: 'Transaction', before: datetime.datetime, limit: int) -> int:
     """Forget the oldest imports that ended before a time, TaskFlow's records of them too; how many.
 
-    Images, locations and tombstones stay as they are.
+    Images, locations and tombstones stay as they are, and imports whose trusts have not ended yet.
     """
     statement = (
         sa.select(imports.c.id, imports.c.flow_id, imports.c.logbook_id)
-        .where(imports.c.state.in_([state.value for state in ENDED]), imports.c.finished_at < before)
+        .where(
+            imports.c.state.in_([state.value for state in ENDED]),
+            imports.c.finished_at < before,
+            imports.c.trust_id.is_(None),
+        )
         .order_by(imports.c.finished_at)
         .limit(limit)
     )

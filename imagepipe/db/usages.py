@@ -55,6 +55,14 @@ class UsageRepository:
         statement = sa.select(_usages.c.used).where(*_row(scope, resource))
         return self._connection.execute(statement).scalar() or 0
 
+    def hold(self, scope: str, resource: str) -> int:
+        """What is used. The counter is locked until the transaction ends: nobody reserves meanwhile."""
+        statement = _usages.update().where(*_row(scope, resource)).values(used=_usages.c.used)
+        # A counter that was never touched has no row that could be locked: it gets one.
+        if self._connection.execute(statement).rowcount == 0 and not self._insert(scope, resource, 0):
+            self._connection.execute(statement)
+        return self.used(scope, resource)
+
     def set(self, scope: str, resource: str, used: int) -> None:
         """Put the counter right after a recount."""
         statement = _usages.update().where(*_row(scope, resource)).values(used=used, updated_at=self._tx.now)

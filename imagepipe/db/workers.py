@@ -1,10 +1,12 @@
 """The conductors' workers that are alive, as the database sees it."""
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 
-from imagepipe.db.schema import workers
+from imagepipe.db.hindrances import NO_WORKER
+from imagepipe.db.schema import conductor_hosts, workers
 
 if TYPE_CHECKING:
     from imagepipe.db.transaction import Transaction
@@ -17,9 +19,20 @@ class WorkerRepository:
         self._tx = tx
         self._connection = tx.connection
 
-    def seen(self, name: str, *, host: str, pid: int, version: str) -> None:
-        """The worker is alive now."""
-        statement = sa.update(workers).where(workers.c.name == name).values(seen=self._tx.clock)
+    def seen(
+        self,
+        name: str,
+        *,
+        host: str,
+        pid: int,
+        version: str,
+        conductor_pid: int | None = None,
+        flows: Iterable[int] = (),
+        draining: bool = False,
+    ) -> None:
+        """The worker is alive now. flows: the versions that it can run."""
+        sign = {'seen': self._tx.clock, 'draining': draining}
+        statement = sa.update(workers).where(workers.c.name == name).values(sign)
         if self._connection.execute(statement).rowcount == 0:
             self._connection.execute(
                 sa.insert(workers).values(
@@ -28,18 +41,29 @@ class WorkerRepository:
                     pid=pid,
                     version=version,
                     started_at=self._tx.now,
-                    seen=self._tx.clock,
+                    conductor_pid=conductor_pid,
+                    flows=','.join(map(str, sorted(flows))),
+                    **sign,
                 )
             )
 
     def gone(self, name: str) -> None:
-        """The worker has stopped."""
+        """The worker has stopped; that it was here until now stays known, of its host too."""
+        self._tx.hindrances.begins(NO_WORKER)
+        host = conductor_hosts.c.host == name.partition(':')[0]
+        self._connection.execute(sa.update(conductor_hosts).where(host).values(seen=self._tx.clock))
         self._connection.execute(sa.delete(workers).where(workers.c.name == name))
 
     def alive(self, within: float) -> list[str]:
         """Names of the workers seen within so many seconds."""
         statement = sa.select(workers.c.name).where(workers.c.seen > self._tx.clock - within)
         return list(self._connection.execute(statement.order_by(workers.c.name)).scalars())
+
+    def flows(self, within: float) -> set[int]:
+        """The versions of flows that workers know which were seen within so many seconds."""
+        statement = sa.select(workers.c.flows).where(workers.c.seen > self._tx.clock - within).distinct()
+        told = self._connection.execute(statement).scalars()
+        return {int(version) for flows in told for version in (flows or '').split(',') if version}
 
     def forget(self, unseen_for: float) -> None:
         """Drop the rows of workers that died long ago."""

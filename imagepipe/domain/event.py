@@ -4,8 +4,10 @@ import datetime
 import enum
 from collections.abc import Mapping
 
+from imagepipe.domain import task
 from imagepipe.domain.image import Image, Visibility
-from imagepipe.domain.import_ import Import, ImportState
+from imagepipe.domain.import_ import Import
+from imagepipe.domain.member import Member
 
 
 class Event(enum.StrEnum):
@@ -18,12 +20,32 @@ class Event(enum.StrEnum):
     IMAGE_ACTIVATE = 'image.activate'
     IMAGE_SEND = 'image.send'
     IMAGE_DELETE = 'image.delete'
+    MEMBER_CREATE = 'image.member.create'
+    MEMBER_UPDATE = 'image.member.update'
+    MEMBER_DELETE = 'image.member.delete'
     TASK_CREATE = 'task.create'
     TASK_PROCESSING = 'task.processing'
     TASK_SUCCESS = 'task.success'
     TASK_FAILURE = 'task.failure'
     TASK_RUN = 'task.run'
     IMPORT_STEP = 'import.step'
+    METADEF_NAMESPACE_CREATE = 'metadef_namespace.create'
+    METADEF_NAMESPACE_UPDATE = 'metadef_namespace.update'
+    METADEF_NAMESPACE_DELETE = 'metadef_namespace.delete'
+    METADEF_NAMESPACE_DELETE_OBJECTS = 'metadef_namespace.delete_objects'
+    METADEF_NAMESPACE_DELETE_PROPERTIES = 'metadef_namespace.delete_properties'
+    METADEF_NAMESPACE_DELETE_TAGS = 'metadef_namespace.delete_tags'
+    METADEF_OBJECT_CREATE = 'metadef_object.create'
+    METADEF_OBJECT_UPDATE = 'metadef_object.update'
+    METADEF_OBJECT_DELETE = 'metadef_object.delete'
+    METADEF_PROPERTY_CREATE = 'metadef_property.create'
+    METADEF_PROPERTY_UPDATE = 'metadef_property.update'
+    METADEF_PROPERTY_DELETE = 'metadef_property.delete'
+    METADEF_TAG_CREATE = 'metadef_tag.create'
+    METADEF_TAG_UPDATE = 'metadef_tag.update'
+    METADEF_TAG_DELETE = 'metadef_tag.delete'
+    METADEF_RESOURCE_TYPE_CREATE = 'metadef_resource_type.create'
+    METADEF_RESOURCE_TYPE_DELETE = 'metadef_resource_type.delete'
 
 
 class Priority(enum.StrEnum):
@@ -35,7 +57,7 @@ class Priority(enum.StrEnum):
 
 def timestamp(moment: datetime.datetime | None) -> str | None:
     """A time as the API and notifications spell it: whole seconds, UTC, Z."""
-    return None if moment is None else moment.strftime('%Y-%m-%dT%H:%M:%SZ')
+    return None if moment is None else f'{moment.replace(microsecond=0).isoformat()}Z'
 
 
 def image_payload(
@@ -67,24 +89,25 @@ def image_payload(
     }
 
 
-#: The status of Glance's task that stands for an import (reference, section 13).
-TASK_STATUS: Mapping[ImportState, str] = {
-    ImportState.ACCEPTED: 'pending',
-    ImportState.RUNNING: 'processing',
-    ImportState.COMMITTED: 'processing',
-    ImportState.REVERTING: 'processing',
-    ImportState.SUCCEEDED: 'success',
-    ImportState.FAILED: 'failure',
-    ImportState.CANCELLED: 'failure',
-}
+def member_payload(member: Member, *, deleted_at: datetime.datetime | None = None) -> dict[str, object]:
+    """The payload of every image.member.* event."""
+    return {
+        'image_id': member.image_id,
+        'member_id': member.member,
+        'status': member.status.value,
+        'created_at': timestamp(member.created_at),
+        'updated_at': timestamp(member.updated_at),
+        'deleted': deleted_at is not None,
+        'deleted_at': timestamp(deleted_at),
+    }
 
 
 def task_payload(record: Import) -> dict[str, object]:
     """The payload of every task.* event; an import's id is its task's."""
     return {
         'id': record.id,
-        'type': 'api_image_import',
-        'status': TASK_STATUS[record.state],
+        'type': task.type_of(record),
+        'status': task.STATUS[record.state],
         'owner': record.owner,
         'expires_at': None,
         'created_at': timestamp(record.created_at),

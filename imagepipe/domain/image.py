@@ -40,7 +40,7 @@ TRANSITIONS: Mapping[Status, frozenset[Status]] = {
     Status.IMPORTING: frozenset({Status.ACTIVE, Status.QUEUED, Status.DELETED}),
     Status.ACTIVE: frozenset({Status.DEACTIVATED, Status.DELETED, Status.PENDING_DELETE}),
     Status.DEACTIVATED: frozenset({Status.ACTIVE, Status.DELETED, Status.PENDING_DELETE}),
-    Status.PENDING_DELETE: frozenset({Status.DELETED, Status.ACTIVE}),
+    Status.PENDING_DELETE: frozenset({Status.DELETED, Status.ACTIVE, Status.DEACTIVATED}),
     Status.KILLED: frozenset({Status.DELETED}),
     Status.DELETED: frozenset(),
 }
@@ -64,6 +64,8 @@ class Image:
     visibility: Visibility = Visibility.SHARED
     owner: str | None = None
     protected: bool = False
+    #: An id of the DELETE that asks stores at this moment: until they have answered nobody changes the image.
+    condemned: str | None = None
     os_hidden: bool = False
     disk_format: str | None = None
     container_format: str | None = None
@@ -82,6 +84,8 @@ class Image:
     stores: tuple[str, ...] = ()
     #: The project through whose accepted or pending share the caller sees the image.
     member_id: str | None = None
+    #: The os_glance_* properties, from the image's latest import.
+    progress: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
     def to(self, status: Status, **changes: object) -> 'Image':
         """The image after a change of status. Raises InvalidTransition."""
@@ -94,6 +98,11 @@ class Image:
         return dataclasses.replace(
             self, size=None, virtual_size=None, checksum=None, os_hash_algo=None, os_hash_value=None
         )
+
+    def check_uncondemned(self) -> None:
+        """Raise ImageBeingDeleted if it is being decided whether the image goes."""
+        if self.condemned is not None:
+            raise errors.ImageBeingDeleted(image_id=self.id)
 
     @property
     def missing_formats(self) -> tuple[str, ...]:

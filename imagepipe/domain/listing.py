@@ -25,10 +25,10 @@ MEMBER_STATUSES = ('accepted', 'pending', 'rejected', 'all')
 #: Any visibility, foreign community images included.
 ALL = 'all'
 
-_LISTS = ('name', 'id', 'status', 'container_format', 'disk_format')
-_TIMES = ('created_at', 'updated_at')
-_NUMBERS = ('size', 'min_disk', 'min_ram', 'virtual_size')
-_EXACT = ('owner', 'checksum', 'os_hash_value', 'os_hash_algo')
+LISTS = ('name', 'id', 'status', 'container_format', 'disk_format')
+TIMES = ('created_at', 'updated_at')
+NUMBERS = ('size', 'min_disk', 'min_ram', 'virtual_size')
+EXACT = ('owner', 'checksum', 'os_hash_value', 'os_hash_algo')
 _TIME_OPERATORS = ('gt', 'gte', 'lt', 'lte', 'eq', 'neq')
 _LARGEST = 2**63 - 1
 _SECOND = datetime.timedelta(seconds=1)
@@ -152,7 +152,7 @@ class _Filters:
             return
         if name in _TAKERS:
             _TAKERS[name](self, name, value)
-        elif name in _RANGES:
+        elif name in RANGES:
             self._range(name, value)
         else:
             self.properties[name] = value
@@ -224,12 +224,12 @@ class _Filters:
 
 
 _IGNORED = frozenset({'limit', 'marker', 'sort', 'sort_key', 'sort_dir', 'tag', 'tags', 'deleted'})
-_RANGES = frozenset(f'{name}_{end}' for name in _NUMBERS for end in ('min', 'max'))
+RANGES = tuple(f'{name}_{end}' for name in NUMBERS for end in ('min', 'max'))
 _TAKERS: Mapping[str, Callable[[_Filters, str, str], None]] = {
-    **dict.fromkeys(_LISTS, _Filters._list),
-    **dict.fromkeys(_TIMES, _Filters._time),
-    **dict.fromkeys(_NUMBERS, _Filters._number),
-    **dict.fromkeys(_EXACT, _Filters._exact),
+    **dict.fromkeys(LISTS, _Filters._list),
+    **dict.fromkeys(TIMES, _Filters._time),
+    **dict.fromkeys(NUMBERS, _Filters._number),
+    **dict.fromkeys(EXACT, _Filters._exact),
     'protected': _Filters._protected,
     'os_hidden': _Filters._hidden,
     'visibility': _Filters._visibility,

@@ -16,6 +16,10 @@ class LocationState(enum.StrEnum):
     MISSING = 'missing'
 
 
+#: With a URL, such a location is an image's; without one it is a leftover of an import, and nobody's.
+OCCUPYING = frozenset({LocationState.ACTIVE, LocationState.MISSING, LocationState.DELETING})
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Location:
     """Where the bytes are, or are about to be.

@@ -21,7 +21,10 @@ MEDIA_TYPES = (V20, V21)
 #: Statuses in which nothing depends on the formats yet.
 FORMATS_FREE = frozenset({Status.QUEUED})
 
-CheckValue = Callable[[str, object], None]
+#: Holds attributes against the schema of images.
+Check = Callable[[Mapping[str, object]], None]
+#: Applies one operation on the locations, which are more than an attribute of the image.
+Locate = Callable[[Image, 'Change'], Image]
 
 
 class Verb(enum.StrEnum):
@@ -34,12 +37,17 @@ class Verb(enum.StrEnum):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Change:
-    """One operation on one attribute. strict: an `add` may not replace (the v2.0 media type)."""
+    """One operation on one attribute. strict: an `add` may not replace (the v2.0 media type).
+
+    An `add` of a location has one location as its value; what it does says location_patch.
+    """
 
     verb: Verb
     name: str
     value: object = None
     strict: bool = False
+    #: Which of the locations, as the client wrote it.
+    position: str | None = None
 
 
 def media_type(content_type: str | None) -> str:
@@ -50,31 +58,27 @@ def media_type(content_type: str | None) -> str:
     return found
 
 
-def parse(media: str, document: object, check_value: CheckValue) -> tuple[Change, ...]:
-    """The changes of a patch; `check_value(name, value)` holds one attribute against the schema.
+def parse(media: str, document: Sequence[Mapping[str, object]], check: Check) -> tuple[Change, ...]:
+    """The changes of a patch that fits the schema of its media type.
 
-    Raises InvalidPatch, PropertyReadOnly, PropertyReserved and what check_value raises.
+    Raises InvalidPatch, InvalidBody, PropertyReadOnly, PropertyReserved and what check raises.
     """
-    if not isinstance(document, list):
-        raise errors.InvalidPatch(reason='it must be an array of operations')
-    if not all(isinstance(operation, Mapping) for operation in document):
-        raise errors.InvalidPatch(reason='every operation must be an object')
     changes = [_change(media, operation) for operation in document]
     for change in changes:
         _check_name(change)
     for change in changes:
         if change.verb is not Verb.REMOVE:
-            check_value(change.name, change.value)
+            _check_value(change, check)
     return tuple(changes)
 
 
-def apply(image: Image, changes: Sequence[Change]) -> Image:
+def apply(image: Image, changes: Sequence[Change], locate: Locate | None = None) -> Image:
     """The image after the changes, in their order. Says nothing about who may do this.
 
-    Raises PropertyMissing, PropertyExists, PropertyNotRemovable, FormatsFixed.
+    Raises PropertyMissing, PropertyExists, PropertyNotRemovable, FormatsFixed, and what `locate` raises.
     """
     for change in changes:
-        image = _applied(image, change)
+        image = locate(image, change) if change.name == 'locations' else _applied(image, change)
     return image
 
 
@@ -85,31 +89,35 @@ def _change(media: str, operation: Mapping[str, object]) -> Change:
         _check_location_depth(verb, tokens)
     elif len(tokens) != 1:
         raise errors.InvalidPatch(reason=f'the path {_short(path)} has too many parts')
-    if verb is not Verb.REMOVE and 'value' not in operation:
-        raise errors.InvalidPatch(reason=f'the operation {verb} of {_short(path)} has no value')
-    return Change(verb=verb, name=tokens[0], value=operation.get('value'), strict=media == V20)
+    return Change(
+        verb=verb,
+        name=tokens[0],
+        value=operation.get('value'),
+        strict=media == V20,
+        position=tokens[1] if len(tokens) > 1 else None,
+    )
 
 
-def _verb_and_path(media: str, operation: Mapping[str, object]) -> tuple[Verb, object]:
+def _check_value(change: Change, check: Check) -> None:
+    if change.name != 'locations':
+        check({change.name: change.value})
+        rules.check_texts({change.name: change.value})
+        return
+    given = [change.value] if change.verb is Verb.ADD else change.value
+    check({change.name: given})
+    for location in given:
+        if not all(isinstance(value, str) for value in location['metadata'].values()):
+            raise errors.InvalidPatch(reason='the metadata of a location must be strings')
+
+
+def _verb_and_path(media: str, operation: Mapping[str, str]) -> tuple[Verb, str]:
     if media == V20:
-        found = [verb for verb in Verb if verb.value in operation]
-        if len(found) != 1:
-            raise errors.InvalidPatch(reason="an operation has exactly one of 'add', 'replace', 'remove'")
-        return found[0], operation[found[0].value]
-    if 'op' not in operation or 'path' not in operation:
-        raise errors.InvalidPatch(reason="an operation needs 'op' and 'path'")
-    try:
-        return Verb(operation['op']), operation['path']
-    except ValueError:
-        raise errors.InvalidPatch(reason="'op' must be add, replace or remove") from None
+        return next((verb, operation[verb]) for verb in Verb if verb in operation)
+    return Verb(operation['op']), operation['path']
 
 
-def tokens_of(path: object) -> tuple[str, ...]:
+def tokens_of(path: str) -> tuple[str, ...]:
     """The parts of a JSON pointer, unescaped and without surrounding blanks. Raises InvalidPatch."""
-    if not isinstance(path, str):
-        raise errors.InvalidPatch(reason='a path must be a string')
-    if not path.startswith('/'):
-        raise errors.InvalidPatch(reason=f'the path {_short(path)} does not begin with /')
     if '//' in path or (len(path) > 1 and path.endswith('/')):
         raise errors.InvalidPatch(reason=f'the path {_short(path)} has an empty part')
     if re.search('~(?![01])', path):
@@ -118,9 +126,8 @@ def tokens_of(path: object) -> tuple[str, ...]:
     return tuple(part.replace('~1', '/').replace('~0', '~').strip() for part in parts)
 
 
-def _short(path: object) -> str:
-    text = str(path)
-    return text if len(text) <= 80 else f'{text[:80]}...'
+def _short(path: str) -> str:
+    return path if len(path) <= 80 else f'{path[:80]}...'
 
 
 def _check_location_depth(verb: Verb, tokens: Sequence[str]) -> None:
@@ -131,8 +138,6 @@ def _check_location_depth(verb: Verb, tokens: Sequence[str]) -> None:
 
 def _check_name(change: Change) -> None:
     rules.check_writable(change.name)
-    if change.name == 'locations':
-        raise errors.PropertyReadOnly(name='locations')
     if change.verb is Verb.ADD and change.name not in rules.BASE:
         rules.check_name(change.name)
 

@@ -37,6 +37,8 @@ BASE = READ_ONLY | WRITABLE | FORMATS | {'owner', 'locations'}
 
 #: Longest name of a custom property.
 MAX_NAME = 255
+#: Longest tag.
+MAX_TAG = 255
 
 
 def digest(value: str) -> str:
@@ -65,11 +67,30 @@ def check_name(name: str) -> None:
         raise errors.InvalidBody(reason=f'a property name is longer than {MAX_NAME} characters')
 
 
+def check_texts(attributes: Mapping[str, object]) -> None:
+    """Names and values of properties stay below U+10000, as in Glance; tags do not have to.
+
+    Raises InvalidBody.
+    """
+    for name, value in attributes.items():
+        text = f'{name}{value}' if isinstance(value, str) else name
+        if not text.isascii() and any(character > '\uffff' for character in text):
+            raise errors.InvalidBody(reason='names and values cannot have characters above U+FFFF')
+
+
 def check_quota(properties: Mapping[str, str], limit: int) -> None:
     """Raises TooManyProperties; a negative limit is none."""
     counted = sum(not name.startswith(RESERVED_PREFIX) for name in properties)
     if 0 <= limit < counted:
         raise errors.TooManyProperties(limit=limit, attempted=counted)
+
+
+def check_tag(tag: str) -> None:
+    """Raises InvalidTag for a tag that cannot be stored."""
+    if len(tag) > MAX_TAG:
+        raise errors.InvalidTag(reason=f'it is longer than {MAX_TAG} characters')
+    if '\0' in tag:
+        raise errors.InvalidTag(reason='it has a NUL')
 
 
 def check_tags(tags: frozenset[str], limit: int) -> None:

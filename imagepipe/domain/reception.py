@@ -10,4 +10,5 @@ STAGED = 'received'
 
 def staged(transfer: Transfer) -> bool:
     """Whether the transfer's bytes are, or may be, in the staging area."""
-    return transfer.kind is TransferKind.STAGE or transfer.object_name.endswith(f'.{STAGED}')
+    straight_to_staging = transfer.kind is TransferKind.STAGE and transfer.store is None
+    return straight_to_staging or transfer.object_name.endswith(f'.{STAGED}')

@@ -15,6 +15,7 @@ from imagepipe.flows.steps.stage import Download, TakeStaged
 from imagepipe.flows.steps.store import Store
 from imagepipe.flows.steps.verify import Verify, VerifyConverted
 
+#: Its number in domain.import_.FLOWS.
 VERSION = 1
 
 
@@ -24,7 +25,7 @@ def import_flow(plan: Plan, method: str) -> linear_flow.Flow:
     flow = linear_flow.Flow(
         'import', retry=Restage('restage', attempts=plan.restage_attempts, rereadable=rereadable)
     )
-    flow.add(_stage(plan) if rereadable else TakeStaged(steps.STAGE, provides='staged'))
+    flow.add(fetch(plan) if rereadable else TakeStaged(steps.STAGE, provides='staged'))
     flow.add(Introspect(steps.INTROSPECT, provides='inspected'))
     source = 'staged'
     if plan.decompress:
@@ -33,14 +34,15 @@ def import_flow(plan: Plan, method: str) -> linear_flow.Flow:
     for disk_format in dict.fromkeys(target.disk_format for target in plan.targets):
         flow.add(*_prepare(plan, disk_format, source))
     return flow.add(
-        _stores(plan),
+        stores_of(plan),
         Activate(steps.ACTIVATE, plan=plan, provides='committed'),
         Notify(steps.NOTIFY),
         Discard(steps.DISCARD),
     )
 
 
-def _stage(plan: Plan) -> linear_flow.Flow:
+def fetch(plan: Plan) -> linear_flow.Flow:
+    """stage, tried again where the source fails in passing."""
     attempts = Attempts('retry:stage', attempts=plan.fetch_attempts, provides='attempt:stage')
     return linear_flow.Flow('stage', retry=attempts).add(
         Download(steps.STAGE, provides='staged', rebind={'attempt': 'attempt:stage'})
@@ -59,7 +61,8 @@ def _prepare(plan: Plan, disk_format: str, source: str) -> list[Convert | Verify
     ]
 
 
-def _stores(plan: Plan) -> unordered_flow.Flow:
+def stores_of(plan: Plan) -> unordered_flow.Flow:
+    """store x N, each tried again by itself."""
     stores = unordered_flow.Flow('stores')
     for target in plan.targets:
         attempts = Attempts(

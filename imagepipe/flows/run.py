@@ -16,9 +16,13 @@ from oslo_context import context
 from imagepipe import errors
 from imagepipe.context import RequestContext
 from imagepipe.domain import names
-from imagepipe.domain.import_ import Claim, Import, ImportState
+from imagepipe.domain.import_ import Claim, Import, ImportState, Plan
+from imagepipe.domain.remote import RemoteImage
 
 LOG = logging.getLogger(__name__)
+
+#: The longest pause before a step is tried again, in seconds.
+MAX_BACK_OFF = 300.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,26 +36,46 @@ class Progress:
 class Run:
     """Claim, plan, progress and cancellation of one import in this process."""
 
-    def __init__(self, record: Import, claim: Claim, db: object, *, trace_key: str | None = None) -> None:
+    def __init__(self, record: Import, claim: Claim, db: object, *, tracing: object = None) -> None:
         self.record = record
-        self.trace_key = trace_key
-        self.plan = record.plan
+        #: What continues the request's trace; None where tracing is off.
+        self.tracing = tracing
+        self.remote = record.source_image
         self.claim = claim
         #: The fenced database: what it runs changes nothing once the claim is lost.
         self.db = db
         self.state = record.state
+        #: It must not go on, and no more of it is recorded: the claim is another's, or nobody can tell.
         self.lost = threading.Event()
+        #: Whether that is because the database was away.
+        self.adrift = False
         self.cancelled = threading.Event()
         #: Its end is being written: losing the claim now means nothing.
         self.ended = False
         self._lock = threading.Lock()
+        self.taken = time.monotonic()
         self._active: dict[str, float] = {}
+        self._since: dict[str, float] = {}
         self._progress: dict[str, Progress] = {}
         self._unwritten: set[str] = set()
         self._errors: dict[str, errors.ImagepipeError] = {}
         self._discards: dict[str, Callable[[], None]] = {}
 
     # For the steps.
+
+    @property
+    def plan(self) -> Plan | None:
+        """The import's plan, completed by what a source in another region said of itself."""
+        return None if self.record.plan is None else self.record.plan.of(self.remote)
+
+    @property
+    def host(self) -> str:
+        """The host that this runs on."""
+        return self.claim.owner.partition(':')[0]
+
+    def described(self, remote: RemoteImage) -> None:
+        """The source has said what it is, and that was recorded."""
+        self.remote = remote
 
     def object_name(self, part: str, *, epoch: int | None = None) -> str:
         """The name under which this claim keeps `part`; the claim's epoch was committed before."""
@@ -68,6 +92,16 @@ class Run:
         if self.cancelled.is_set():
             raise errors.ImportCancelled()
 
+    @contextlib.contextmanager
+    def let_go(self) -> Iterator[None]:
+        """The run must not go on once the claim is lost within, or the database cannot be used."""
+        try:
+            yield
+        except (errors.ClaimLost, errors.DatabaseUnavailable) as error:
+            self.adrift = isinstance(error, errors.DatabaseUnavailable)
+            self.lost.set()
+            raise
+
     def must_stop(self) -> bool:
         """Whether check() would raise."""
         return self.lost.is_set() or self.cancelled.is_set()
@@ -78,6 +112,14 @@ class Run:
         while (left := until - time.monotonic()) > 0:
             self.cancelled.wait(min(left, 0.2))
             self.check()
+
+    def back_off(self, attempt: int) -> None:
+        """Wait before the attempt of this number, longer before each further one; raises as pause()."""
+        self.pause(self.back_off_before(attempt))
+
+    def back_off_before(self, attempt: int) -> float:
+        """Seconds between the attempt of this number and the one before."""
+        return min(MAX_BACK_OFF, self.plan.backoff * 2 ** (attempt - 2)) if attempt > 1 else 0.0
 
     def sign(self, step: str) -> None:
         """The step is alive."""
@@ -95,6 +137,7 @@ class Run:
             self._progress[step] = Progress(done, total)
             self._unwritten.add(step)
             self._active[step] = time.monotonic()
+            self._since.setdefault(step, self._active[step])
 
     def discards(self, step: str, remove: Callable[[], None]) -> None:
         """What removes the objects of this very epoch, should the claim be lost in this step."""
@@ -130,7 +173,7 @@ class Run:
     def entered(self, step: str) -> None:
         """The step's start was recorded."""
         with self._lock:
-            self._active[step] = time.monotonic()
+            self._active[step] = self._since[step] = time.monotonic()
             self._progress.pop(step, None)
             self._errors.pop(step, None)
 
@@ -153,6 +196,7 @@ class Run:
         """The step's end was recorded: its results are the import's, whoever runs it."""
         with self._lock:
             self._active.pop(step, None)
+            self._since.pop(step, None)
             self._unwritten.discard(step)
             self._discards.pop(step, None)
 
@@ -188,6 +232,12 @@ class Run:
         limit = time.monotonic() - after
         with self._lock:
             return next((step for step, signed in self._active.items() if signed < limit), None)
+
+    def at_work(self) -> list[tuple[str, float, float]]:
+        """The steps that run: for how many seconds, and for how many without a sign."""
+        now = time.monotonic()
+        with self._lock:
+            return [(step, now - self._since[step], now - signed) for step, signed in self._active.items()]
 
     def moved(self, state: ImportState) -> None:
         """The import's state as the database has it now."""

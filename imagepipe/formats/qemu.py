@@ -94,6 +94,11 @@ class QemuImg:
                 self._probed = self._probe()
             return self._probed
 
+    def check(self) -> None:
+        """It is there and, when it was first looked for, it worked. Raises ConverterMissing."""
+        self._found()
+        self.probe()
+
     def convert(
         self,
         source: str | os.PathLike[str],
@@ -112,13 +117,15 @@ class QemuImg:
         (so a second run finds and drops what a killed one left) and is gone
         in every case. `progress` gets fractions from 0.0 to 1.0.
 
-        Raises ConversionNotPossible, ConversionFailed, ConversionTimeout,
-        ConversionLimit, ConversionNoSpace, ConverterMissing, FormatUnsafe,
+        Raises ConversionNotPossible, ConversionEncrypted, ConversionFailed,
+        ConversionTimeout, ConversionLimit, ConversionNoSpace, ConverterMissing, FormatUnsafe,
         ImportCancelled, and what `progress` and `cancelled` raise.
         """
         _convertible(source_format, target_format)
-        size = self.info(source, source_format)['virtual_size']
-        if target_format == 'raw' and size > self._limits.file_size:
+        found = self.info(source, source_format)
+        if found['encrypted']:
+            raise errors.ConversionEncrypted()
+        if target_format == 'raw' and found['virtual_size'] > self._limits.file_size:
             raise errors.ConversionLimit()
         work = pathlib.Path(workdir) / f'{pathlib.Path(target).name}.work'
         _forget(work)
@@ -130,12 +137,16 @@ class QemuImg:
             _forget(work)
 
     def info(self, path: str | os.PathLike[str], fmt: str) -> Mapping[str, Any]:
-        """`virtual_size` and `actual_size` in bytes; FormatUnsafe when the image names other files."""
+        """`virtual_size` and `actual_size` in bytes, `encrypted`; FormatUnsafe if it names other files."""
         _convertible(fmt, fmt)
         arguments = ['info', '-f', QEMU_NAMES[fmt], '--output=json', '--', SOURCE]
         told = self._ask(arguments, pathlib.Path(path), fmt, fmt)
         _refuse_others(told, fmt)
-        return {'virtual_size': told['virtual-size'], 'actual_size': told.get('actual-size')}
+        return {
+            'virtual_size': told['virtual-size'],
+            'actual_size': told.get('actual-size'),
+            'encrypted': told.get('encrypted', False),
+        }
 
     def measure(self, path: str | os.PathLike[str], fmt: str, target_format: str) -> int:
         """Bytes that the conversion may need on disk, at most."""
@@ -233,7 +244,7 @@ class QemuImg:
     def _version(self, command: Sequence[str]) -> str | None:
         ended = child.run(child.limited([*command, '--version'], self._limits), cwd='/', timeout=INFO_TIMEOUT)
         if ended.returncode != 0:
-            LOG.info('%s failed: %s', command[0], _said(ended))
+            LOG.info('%s failed: %r', command[0], _said(ended))
             return None
         return ended.stdout.decode('ascii', 'replace').split('\n', 1)[0].strip()
 
@@ -284,7 +295,7 @@ def _failure(
 ) -> errors.ImagepipeError:
     """The error for a return code; what qemu-img says goes to the log only."""
     code = ended.returncode
-    LOG.warning('qemu-img ended with %s: %s', code, _said(ended))
+    LOG.warning('qemu-img ended with %s: %r', code, _said(ended))
     ended_by = -code if code < 0 else code - 128
     if ended_by in LIMIT_SIGNALS:
         return errors.ConversionLimit()

@@ -49,12 +49,19 @@ def judge(verdict: Verdict, *, disk_format: str, container_format: str, rules: R
     _check_raw(detected, disk_format, rules)
     matches = _matches(detected, disk_format)
     if not matches and rules.require_match:
-        raise errors.FormatMismatch(declared=disk_format, detected=detected)
+        raise errors.FormatMismatch(declared=disk_format, detected=_content(verdict, detected))
     _check_safety(verdict, detected, disk_format, rules)
     if not matches:
         LOG.warning('Image declared as %s holds %s; accepted as configured.', disk_format, detected)
         return None
     return _virtual_size(verdict, disk_format, rules)
+
+
+def _content(verdict: Verdict, detected: str) -> str:
+    """What people call it: of data that is of no format, what is known besides."""
+    if detected != 'raw':
+        return detected
+    return verdict.compression or ('raw' if verdict.size else 'empty')
 
 
 def _single(verdict: Verdict, disk_format: str, rules: Rules) -> str:

@@ -5,6 +5,7 @@ import is posted by the transaction that accepts it, so none can be lost, double
 """
 
 import datetime
+import math
 import threading
 from collections.abc import Callable, Iterator, Mapping
 
@@ -17,8 +18,9 @@ from imagepipe.db import engines
 from imagepipe.db.database import Database
 from imagepipe.db.transaction import Transaction
 from imagepipe.domain.event import Event, task_payload
-from imagepipe.domain.import_ import Claim, Import, ImportState
+from imagepipe.domain.import_ import Claim, Import, ImportState, Waiting
 from imagepipe.flows import registry
+from imagepipe.jobs.admission import Admission
 
 #: How many unheld imports one look fetches.
 PAGE = 50
@@ -27,9 +29,23 @@ PAGE = 50
 class ImportJob(base.Job):
     """One import as a job."""
 
-    def __init__(self, board: 'SQLJobBoard', import_id: str, flow_version: int) -> None:
+    def __init__(
+        self,
+        board: 'SQLJobBoard',
+        import_id: str,
+        flow_version: int,
+        *,
+        small: bool = False,
+        weight: int = 0,
+        given_up: bool = False,
+    ) -> None:
         super().__init__(board, f'import:{import_id}', uuid=import_id)
         self.flow_version = flow_version
+        self.small = small
+        self.weight = weight
+        self.given_up = given_up
+        #: Whether the run had to stop in the middle of a step: that counts as if its worker had died.
+        self.interrupted = False
         #: Set by claim().
         self.claim: Claim | None = None
         self.record: Import | None = None
@@ -70,16 +86,26 @@ class ImportJob(base.Job):
 
 
 class SQLJobBoard(base.NotifyingJobBoard):
-    """conf: `lease` seconds (30), `max_attempts` (3), and `connection` unless `db` is given."""
+    """conf: `lease` seconds (30), `max_attempts` (3), `unknown_flow_after` seconds (never), and `connection`
+    unless `db` is given.
+    """
 
     def __init__(
-        self, name: str, conf: Mapping[str, object], persistence: object = None, *, db: Database | None = None
+        self,
+        name: str,
+        conf: Mapping[str, object],
+        persistence: object = None,
+        *,
+        db: Database | None = None,
+        admission: Admission | None = None,
     ) -> None:
         super().__init__(name, conf)
         self._db = db
+        self._admission = admission or Admission()
         self._owned = db is None
         self._lease = float(conf.get('lease', 30.0))
         self._max_attempts = int(conf.get('max_attempts', 3))
+        self._unknown_after = float(conf.get('unknown_flow_after', math.inf))
         self._never = threading.Event()
 
     @property
@@ -90,12 +116,13 @@ class SQLJobBoard(base.NotifyingJobBoard):
     def connect(self) -> None:
         """Make the database's engine; it connects when it is first used."""
         if self._db is None:
-            self._db = Database(engines.create(self._conf['connection']))
+            url = self._conf['connection']
+            self._db = Database(engines.create(url), engines.create(url, reading=True))
 
     def close(self) -> None:
         """Let go of a database that this board made itself."""
         if self._owned and self._db is not None:
-            self._db.engine.dispose()
+            self._db.close()
             self._db = None
 
     def register_entity(self, entity: object) -> None:
@@ -122,9 +149,28 @@ class SQLJobBoard(base.NotifyingJobBoard):
         raise exceptions.JobFailure('An import is posted by the transaction that accepts it')
 
     def iterjobs(self, only_unclaimed: bool = False, ensure_fresh: bool = False) -> Iterator[ImportJob]:
-        """Live imports that nobody holds, oldest first; those of a newer flow version are left alone."""
-        found = self.read(lambda tx: tx.imports.claimable(PAGE, registry.FACTORIES))
-        return iter([ImportJob(self, import_id, version) for import_id, version in found])
+        """Live imports that nobody holds, in turn; those of a newer flow version are left alone."""
+        small_only = self._admission.look()
+        found = self.read(
+            lambda tx: tx.imports.claimable(
+                PAGE,
+                registry.FACTORIES,
+                host=self._admission.host,
+                small_only=small_only,
+                unknown_after=self._unknown_after,
+            )
+        )
+        return iter([self._job(waiting) for waiting in found])
+
+    def _job(self, waiting: Waiting) -> ImportJob:
+        return ImportJob(
+            self,
+            waiting.id,
+            waiting.flow_version,
+            small=waiting.small,
+            weight=waiting.weight,
+            given_up=waiting.given_up,
+        )
 
     def wait(self, timeout: float | None = None) -> Iterator[ImportJob]:
         """Wait until there is a job. Raises taskflow's NotFound after `timeout` seconds."""
@@ -148,14 +194,17 @@ class SQLJobBoard(base.NotifyingJobBoard):
     @base.check_who
     def claim(self, job: ImportJob, who: str) -> None:
         """Take the import. Raises UnclaimableJob, NotFound."""
-        if not registry.knows(job.flow_version):
+        if not (registry.knows(job.flow_version) or job.given_up):
             raise exceptions.UnclaimableJob(f'{job} needs a newer worker')
-        taken = self.write(lambda tx: self._take(tx, job.uuid, who))
+        taken = self.write(lambda tx: self._take(tx, job, who))
         if taken is None:
-            raise exceptions.UnclaimableJob(f'{job} is held by another worker or has ended')
+            raise exceptions.UnclaimableJob(f'{job} is held by another worker, has ended or must wait')
         job.claim, job.record = taken
 
-    def _take(self, tx: Transaction, import_id: str, who: str) -> tuple[Claim, Import] | None:
+    def _take(self, tx: Transaction, job: ImportJob, who: str) -> tuple[Claim, Import] | None:
+        import_id = job.uuid
+        if not self._admission.admits(tx, small=job.small, weight=job.weight):
+            return None
         taken = tx.imports.claim(import_id, who, self._lease)
         if taken is None:
             return None
@@ -185,7 +234,11 @@ class SQLJobBoard(base.NotifyingJobBoard):
     @base.check_who
     def abandon(self, job: ImportJob, who: str) -> None:
         """Give the import back for anybody to take. Raises JobFailure when it was lost."""
-        if not self.write(lambda tx: tx.imports.release(job.claim)):
+
+        def give_back(tx: Transaction) -> bool:
+            return (tx.imports.expire if job.interrupted else tx.imports.release)(job.claim)
+
+        if not self.write(give_back):
             raise exceptions.JobFailure(f'{job} is not held by {who} any more')
 
     @base.check_who

@@ -6,7 +6,9 @@ be decoded, and the settling of every import that has come to its end.
 """
 
 import contextlib
+import dataclasses
 import logging
+import math
 import threading
 import time
 from collections.abc import Mapping
@@ -18,13 +20,14 @@ from taskflow.conductors.backends import impl_nonblocking
 from taskflow.engines.base import Engine
 
 from imagepipe import errors
-from imagepipe.db.transaction import Transaction
 from imagepipe.domain.import_ import ImportState
 from imagepipe.flows import registry
 from imagepipe.flows.run import Run
-from imagepipe.jobs import ending, resources
+from imagepipe.jobs import ending, resources, trusts
+from imagepipe.jobs.admission import Admission
 from imagepipe.jobs.board import ImportJob, SQLJobBoard
 from imagepipe.jobs.persistence import LostClaimError, Persistence
+from imagepipe.jobs.waking import Rest
 
 if TYPE_CHECKING:
     from imagepipe.services import Services
@@ -33,6 +36,24 @@ LOG = logging.getLogger(__name__)
 
 #: A flow in one of these states is not run again: TaskFlow would start it from the beginning.
 _OVER = frozenset({states.SUCCESS, states.REVERTED, states.FAILURE})
+#: What is said of a run that had to stop, by whether the database was away.
+_LET_GO = {
+    False: 'Import %s was taken over from this worker',
+    True: 'Import %s waits for the database, and may be taken over from this worker',
+}
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Flight:
+    """An import in the hands of this process, for so many seconds; steps: as Run.at_work() has them."""
+
+    import_id: str
+    image_id: str
+    method: str
+    state: str
+    epoch: int
+    held: float
+    steps: list[tuple[str, float, float]]
 
 
 class ImportConductor(impl_nonblocking.NonBlockingConductor):
@@ -44,32 +65,76 @@ class ImportConductor(impl_nonblocking.NonBlockingConductor):
         board: SQLJobBoard,
         persistence: Persistence,
         injected: Mapping[str, object],
+        admission: Admission,
         *,
         simultaneous: int,
         threads: int,
         poll: float,
     ) -> None:
         self.executor = futures.ThreadPoolExecutor(threads, thread_name_prefix='step')
+        self._rest = Rest(poll)
         super().__init__(
             services.name,
             board,
             persistence=persistence,
             engine='parallel',
             engine_options={'executor': self.executor},
-            wait_timeout=poll,
+            wait_timeout=self._rest,
             max_simultaneous_jobs=simultaneous,
         )
         self._services = services
         self._injected = injected
+        self._admission = admission
         self._moment = threading.Event()
+        #: Whether the host's conductors take nothing new, and whether this worker never does again.
+        self.drained = self.leaving = False
         #: What runs here now, by import id; the keeper reads it.
         self.runs: dict[str, tuple[Run, Engine | None]] = {}
 
-    def wait_others(self, besides: Run, seconds: float) -> None:
+    def wake(self) -> None:
+        """Look for imports now."""
+        self._rest.wake()
+
+    @property
+    def has_room(self) -> bool:
+        """Whether one import more may run here."""
+        open_ = not (self.drained or self.leaving or self._rest.is_stopped())
+        return open_ and len(self._dispatched) < self._max_simultaneous_jobs
+
+    def _on_job_done(self, job: ImportJob, fut: futures.Future) -> None:
+        """There is room for the next one, unless this one waits for something and comes again."""
+        super()._on_job_done(job, fut)
+        if fut.exception() is None and fut.result():
+            self.wake()
+
+    def flights(self) -> list[Flight]:
+        """The imports that this worker has in hand, the longest first."""
+        now = time.monotonic()
+        found = [
+            Flight(
+                import_id=run.claim.import_id,
+                image_id=run.claim.image_id,
+                method=run.record.method,
+                state=run.state.value,
+                epoch=run.claim.epoch,
+                held=now - run.taken,
+                steps=run.at_work(),
+            )
+            for run, _ in list(self.runs.values())
+        ]
+        return sorted(found, key=lambda flight: -flight.held)
+
+    def wait_others(self, besides: Run | None, seconds: float = math.inf) -> None:
         """Wait until nothing but one run is left here."""
         until = time.monotonic() + seconds
         while time.monotonic() < until and any(run is not besides for run, _ in list(self.runs.values())):
             self._moment.wait(0.05)
+
+    def _can_claim_more_jobs(self, job: ImportJob) -> bool:
+        if self.drained or self.leaving or not super()._can_claim_more_jobs(job):
+            return False
+        big_ones = sum(not running.job.small for running in list(self._dispatched))
+        return self._admission.goes_on(small=job.small, big_ones=big_ones)
 
     def _dispatch_job(self, job: ImportJob) -> bool:
         """Run one claimed import; whether it has come to its end."""
@@ -77,7 +142,7 @@ class ImportConductor(impl_nonblocking.NonBlockingConductor):
             job.record,
             job.claim,
             self._services.db.fenced(job.claim),
-            trace_key=self._services.trace_key,
+            tracing=self._services.tracing,
         )
         self.runs[job.uuid] = (run, None)
         with run.logged():
@@ -85,12 +150,18 @@ class ImportConductor(impl_nonblocking.NonBlockingConductor):
 
     def _dispatch_run(self, job: ImportJob, run: Run) -> bool:
         try:
+            error = _hindrance(run)
+            if error is not None:
+                self._revert_unrun(run, error)
+                self._finish(run)
+                return True
             self._execute(run)
             return self._settle(run)
         except (LostClaimError, errors.ClaimLost):
             run.lost.set()
             run.discard_unrecorded()
-            LOG.warning('Import %s was taken over from this worker', job.uuid)
+            job.interrupted = run.adrift
+            LOG.warning(_LET_GO[run.adrift], job.uuid)
             return False
         except (errors.DatabaseUnavailable, exceptions.StorageFailure) as error:
             LOG.warning('Import %s waits for the database: %s', job.uuid, error)
@@ -103,9 +174,6 @@ class ImportConductor(impl_nonblocking.NonBlockingConductor):
 
     def _execute(self, run: Run) -> None:
         """Run the flow as far as it goes; what came of it is in the records afterwards."""
-        if run.plan is None:
-            self._revert_unread(run)
-            return
         reverting = run.state is ImportState.REVERTING
         if reverting and not self._persistence.has_flow(run.record.flow_id):
             return
@@ -174,9 +242,8 @@ class ImportConductor(impl_nonblocking.NonBlockingConductor):
         return None
 
     def _finish(self, run: Run) -> None:
-        clear = True
         try:
-            resources.clear_staging(self._services, run)
+            clear = resources.clear_staging(self._services, run)
         except errors.ImagepipeError as error:
             clear = False
             LOG.warning('Staging of import %s is left to the sweeper: %s', run.claim.import_id, error)
@@ -193,22 +260,31 @@ class ImportConductor(impl_nonblocking.NonBlockingConductor):
             record.request_id,
         )
         self._injected['wake_sender']()
+        try:
+            trusts.end(self._services, record)
+        except errors.ImagepipeError as error:
+            LOG.warning('The trust of import %s is left to the sweeper: %s', record.id, error)
 
-    def _revert_unread(self, run: Run) -> None:
-        def change(tx: Transaction) -> None:
-            tx.imports.revert(run.claim.import_id, ImportState.FAILED, errors.ImportUnreadable())
-
-        run.db.run(change)
+    def _revert_unrun(self, run: Run, error: errors.ImagepipeError) -> None:
+        """Decide the end of an import whose flow cannot be run; what it left is the sweeper's."""
+        run.db.run(lambda tx: tx.imports.revert(run.claim.import_id, ImportState.FAILED, error))
 
     def _give_up(self, run: Run) -> bool:
-        """End an import whose flow cannot be run: what it left is the sweeper's, by its rows."""
+        """End an import whose flow met a defect."""
         try:
-            self._revert_unread(run)
+            self._revert_unrun(run, errors.ImportUnreadable())
             self._finish(run)
         except (errors.ImagepipeError, exceptions.TaskFlowException):
             LOG.exception('Import %s could not be given up yet', run.claim.import_id)
             return False
         return True
+
+
+def _hindrance(run: Run) -> errors.ImagepipeError | None:
+    """Why there is no flow to run."""
+    if run.plan is None:
+        return errors.ImportUnreadable()
+    return None if registry.knows(run.record.flow_version) else errors.ImportFlowUnknown()
 
 
 def _force_revert(engine: Engine) -> None:

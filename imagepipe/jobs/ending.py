@@ -4,10 +4,12 @@ All functions of a transaction; the caller's transaction carries the fence.
 """
 
 import dataclasses
+import logging
 from collections.abc import Mapping, Sequence
 
 from imagepipe import errors
 from imagepipe.db.transaction import Transaction
+from imagepipe.domain import properties, protections
 from imagepipe.domain.event import Event, Priority, image_payload, task_payload
 from imagepipe.domain.image import Image, Status
 from imagepipe.domain.import_ import LIVE, Import, ImportState, Target
@@ -16,6 +18,10 @@ from imagepipe.domain.representation import Representation
 from imagepipe.flows.run import Run
 from imagepipe.jobs.rooms import Rooms
 
+LOG = logging.getLogger(__name__)
+
+#: After these, what a client had staged is of no use.
+_UNUSABLE = frozenset({errors.StagingLost.code, errors.StagingHostLost.code})
 _UNDECIDED = (LocationState.PENDING, LocationState.COPYING, LocationState.FAILED)
 
 
@@ -24,26 +30,71 @@ def commit(
 ) -> dict[str, object]:
     """Make the import's outcome true: representations, locations, image, quota, events.
 
-    Raises ImageDeletedDuringImport, QuotaExceeded.
+    Raises ImageDeletedDuringImport, QuotaExceeded, TooManyProperties.
     """
+    record, image = found(tx, run)
+    taken = _united(taken_of(run, results))
+    active = _activated(_injected(run, _described(run, image)), taken[0][1]['ready'], run.plan.os_hash_algo)
+    tx.images.save(active, expected=image)
+    rooms.quota.moved(tx, image, active)
+    rooms.settle(tx, record, sum(result['size'] for _, result in taken), owner=image.owner)
+    _locate(tx, run, image, taken)
+    return conclude(tx, record, active, results, (Event.IMAGE_UPLOAD, Event.IMAGE_ACTIVATE))
+
+
+def found(tx: Transaction, run: Run) -> tuple[Import, Image]:
+    """The import that is to be committed, and its image. Raises ImageDeletedDuringImport."""
     record = tx.imports.get(run.claim.import_id)
     try:
-        image = tx.images.find(record.image_id)
+        return record, tx.images.find(record.image_id)
     except errors.ImageNotFound as error:
         raise errors.ImageDeletedDuringImport() from error
-    taken = [
+
+
+def taken_of(run: Run, results: Sequence[Mapping[str, object]]) -> list[tuple[Target, Mapping[str, object]]]:
+    """The targets that have the data, each with what became of it."""
+    return [
         (target, result)
         for target, result in zip(run.plan.targets, results, strict=True)
         if result['status'] == 'ok'
     ]
-    rooms.settle(tx, record, sum(result['size'] for _, result in taken))
-    _locate(tx, run, image, taken)
-    active = _activated(image, taken[0][1]['ready'], run.plan.os_hash_algo)
-    tx.images.save(active, expected=image)
-    outcome = {'image_id': image.id, 'stores': {_key(result): _shown(result) for result in results}}
+
+
+def conclude(
+    tx: Transaction,
+    record: Import,
+    image: Image,
+    results: Sequence[Mapping[str, object]],
+    events: Sequence[Event],
+) -> dict[str, object]:
+    """The import is committed from now on, with these results; tells it, and these events of the image."""
+    outcome = {'image_id': image.id, 'stores': {result['store']: _shown(result) for result in results}}
     tx.imports.to(record.id, [ImportState.RUNNING], ImportState.COMMITTED, result=outcome)
-    _tell_success(tx, tx.imports.get(record.id), active, outcome)
+    failed = sorted(store for store, found in outcome['stores'].items() if found['status'] != 'ok')
+    extra = {'os_glance_importing_to_stores': [], 'os_glance_failed_import': failed}
+    for event in (*events, Event.IMAGE_UPDATE):
+        tx.notify(event, image_payload(image, extra=extra if event is Event.IMAGE_UPLOAD else None))
+    payload = task_payload(dataclasses.replace(tx.imports.get(record.id), state=ImportState.SUCCEEDED))
+    tx.notify(Event.TASK_SUCCESS, payload, once=f'end:{record.id}')
+    tx.notify(Event.TASK_RUN, payload)
     return outcome
+
+
+def _united(
+    taken: Sequence[tuple[Target, Mapping[str, object]]],
+) -> list[tuple[Target, Mapping[str, object]]]:
+    """Stores that were given the same data hold one representation, where the plan could not know it."""
+    of_data: dict[str, str] = {}
+    return [
+        (
+            dataclasses.replace(
+                target,
+                representation_id=of_data.setdefault(result['ready']['name'], target.representation_id),
+            ),
+            result,
+        )
+        for target, result in taken
+    ]
 
 
 def _locate(
@@ -66,11 +117,17 @@ def _locate(
                 digests=ready['digests'],
             )
         )
+    flip(tx, run, taken)
+
+
+def flip(tx: Transaction, run: Run, taken: Sequence[tuple[Target, Mapping[str, object]]]) -> None:
+    """The locations that have the data are the image's; the import's others are forgotten."""
     for target, result in taken:
         tx.locations.set(
             target.location_id,
             _UNDECIDED,
             state=LocationState.ACTIVE.value,
+            representation_id=target.representation_id,
             url=result['url'],
             object_name=result['object_name'],
             size=result['size'],
@@ -79,14 +136,21 @@ def _locate(
     kept = {target.location_id for target, _ in taken}
     for target in run.plan.targets:
         if target.location_id not in kept:
-            _drop(tx, target.location_id)
+            tx.locations.drop(target.location_id)
 
 
-def _drop(tx: Transaction, location_id: str) -> None:
-    """Forget a location without bytes; one that may have some is left to the sweeper."""
-    tx.locations.set(location_id, [LocationState.COPYING], state=LocationState.DELETING.value)
-    if tx.locations.set(location_id, [LocationState.PENDING, LocationState.FAILED], error_code=None):
-        tx.locations.delete(location_id)
+def _injected(run: Run, image: Image) -> Image:
+    """The image with the properties that the operator gives it."""
+    written = _writable(run, image, run.plan.inject)
+    return dataclasses.replace(image, properties={**image.properties, **written})
+
+
+def _writable(run: Run, image: Image, wanted: Mapping[str, str]) -> Mapping[str, str]:
+    """Of properties that the import brings, those that its user may write; the others are logged."""
+    found = protections.thawed(run.plan.protections).writable(image.properties, wanted)
+    for name in wanted.keys() - found.keys():
+        LOG.warning('The import leaves the property %r out: it is protected from its user.', name)
+    return found
 
 
 def _activated(image: Image, ready: Mapping[str, object], os_hash_algo: str) -> Image:
@@ -102,8 +166,13 @@ def _activated(image: Image, ready: Mapping[str, object], os_hash_algo: str) -> 
     )
 
 
-def _key(result: Mapping[str, object]) -> str:
-    return result['store']
+def _described(run: Run, image: Image) -> Image:
+    """With the properties of the image that was downloaded from another region, as far as they may be."""
+    if run.remote is None or run.remote.found is None:
+        return image
+    merged = {**image.properties, **_writable(run, image, run.remote.found.properties)}
+    properties.check_quota(merged, run.plan.property_quota)
+    return dataclasses.replace(image, properties=merged)
 
 
 def _shown(result: Mapping[str, object]) -> dict[str, object]:
@@ -120,17 +189,6 @@ def _shown(result: Mapping[str, object]) -> dict[str, object]:
     }
 
 
-def _tell_success(tx: Transaction, record: Import, image: Image, outcome: Mapping[str, object]) -> None:
-    failed = sorted(store for store, found in outcome['stores'].items() if found['status'] != 'ok')
-    extra = {'os_glance_importing_to_stores': [], 'os_glance_failed_import': failed}
-    tx.notify(Event.IMAGE_UPLOAD, image_payload(image, extra=extra))
-    tx.notify(Event.IMAGE_ACTIVATE, image_payload(image))
-    tx.notify(Event.IMAGE_UPDATE, image_payload(image))
-    payload = task_payload(dataclasses.replace(record, state=ImportState.SUCCEEDED))
-    tx.notify(Event.TASK_SUCCESS, payload, once=f'end:{record.id}')
-    tx.notify(Event.TASK_RUN, payload)
-
-
 def finish(tx: Transaction, import_id: str, rooms: Rooms, *, staging_clear: bool) -> ImportState:
     """Settle an import that was committed or is reverted: its end, once. Returns the end.
 
@@ -140,34 +198,55 @@ def finish(tx: Transaction, import_id: str, rooms: Rooms, *, staging_clear: bool
     record = tx.imports.get(import_id)
     if not record.live:
         return record.state
+    committed = record.state is ImportState.COMMITTED
+    kept = keeps_upload(tx, record) and tx.transfers.keep_until(
+        record.plan.transfer_id, record.plan.keep_failed
+    )
+    image = None if committed else _requeued(tx, record, rooms, kept=kept)
+    if not committed:
+        rooms.settle(tx, record, 0, owner=record.owner)
     rooms.release_staging(tx, record)
-    rooms.release_upload(tx, record, forget=staging_clear)
-    if record.state is ImportState.COMMITTED:
-        _close(tx, record, ImportState.SUCCEEDED, {})
+    if not kept:
+        rooms.release_upload(tx, record, forget=staging_clear)
+    if committed:
+        _close(tx, record, ImportState.SUCCEEDED, {'source_url': None})
         return ImportState.SUCCEEDED
     end = tx.imports.outcome(import_id)
     for location in tx.locations.of_import(import_id):
-        _drop(tx, location.id)
-    rooms.settle(tx, record, 0)
-    image = _requeued(tx, record.image_id)
+        tx.locations.drop(location.id)
     stores = {
         store: {**found, 'status': 'failed'} for store, found in record.result.get('stores', {}).items()
     }
-    _close(tx, record, end, {'result': {**record.result, 'stores': stores}})
+    # A retry needs the URL, as long as there is an image to retry it for.
+    kept = {} if image is not None and image.status is Status.QUEUED else {'source_url': None}
+    _close(tx, record, end, {'result': {**record.result, 'stores': stores}, **kept})
     _tell_failure(tx, tx.imports.get(import_id), image)
     return end
 
 
-def _requeued(tx: Transaction, image_id: str) -> Image | None:
-    """The image as before the import; None when it was deleted."""
+def keeps_upload(tx: Transaction, record: Import) -> bool:
+    """Whether what the client has staged for the import is kept for another one."""
+    plan = record.plan
+    if plan is None or plan.transfer_id is None or not plan.keep_failed:
+        return False
+    if record.state is not ImportState.REVERTING or record.error_code in _UNUSABLE:
+        return False
+    return tx.imports.outcome(record.id) is ImportState.FAILED
+
+
+def _requeued(tx: Transaction, record: Import, rooms: Rooms, *, kept: bool) -> Image | None:
+    """The image as before the import; None when it was deleted. kept: what was staged is still there."""
     try:
-        image = tx.images.find(image_id)
+        image = tx.images.find(record.image_id)
     except errors.ImageNotFound:
         return None
     if image.status is not Status.IMPORTING:
         return image
     queued = image.to(Status.QUEUED).without_data()
-    tx.images.save(queued, expected=image)
+    if kept:
+        queued = queued.to(Status.UPLOADING, size=image.size)
+    tx.images.settle(queued, expected=image)
+    rooms.quota.moved(tx, image, queued)
     return queued
 
 
@@ -178,8 +257,8 @@ def _close(tx: Transaction, record: Import, end: ImportState, columns: Mapping[s
         end,
         finished_at=tx.now,
         claim_owner=None,
+        claim_host=None,
         claim_expires=None,
-        source_url=None,
         **columns,
     )
     tx.steps.close(record.id)

@@ -14,7 +14,9 @@ from taskflow import exceptions
 
 from imagepipe import errors, version
 from imagepipe.db.transaction import Transaction
+from imagepipe.domain.conductor import Drain, Host
 from imagepipe.domain.import_ import ImportState
+from imagepipe.flows import registry
 from imagepipe.flows.run import Run
 from imagepipe.jobs.conductor import ImportConductor
 
@@ -35,6 +37,8 @@ class Keeper(threading.Thread):
         lease: float,
         stuck_after: float,
         on_stuck: Callable[[Run, str], None],
+        on_drain: Callable[[Drain | None], None],
+        conductor_pid: int,
         beat: Callable[[], None],
     ) -> None:
         super().__init__(name='keeper', daemon=True)
@@ -44,6 +48,10 @@ class Keeper(threading.Thread):
         self._interval = min(1.0, lease / 4)
         self._stuck_after = stuck_after
         self._on_stuck = on_stuck
+        self._on_drain = on_drain
+        self._conductor_pid = conductor_pid
+        self._host, pid, _ = services.name.split(':', 2)
+        self._pid = int(pid)
         self._beat = beat
         self._done = threading.Event()
         self._renewed: dict[str, float] = {}
@@ -70,15 +78,19 @@ class Keeper(threading.Thread):
         runs = {import_id: run for import_id, (run, _) in list(self._conductor.runs.items())}
         progress = {import_id: run.take_progress() for import_id, run in runs.items()}
 
-        def change(tx: Transaction) -> dict[str, ImportState]:
+        def change(tx: Transaction) -> tuple[dict[str, ImportState], Host]:
             held = tx.imports.renew([run.claim for run in runs.values()], self._lease)
             for import_id in held:
                 tx.steps.progress(import_id, progress[import_id])
             self._seen(tx)
-            return held
+            host = tx.conductors.host(self._host) or tx.conductors.locked(self._host)
+            if host.lost_at is not None:
+                tx.conductors.back(self._host)
+            return held, host
 
         before = time.monotonic()
-        held = self._services.db.run(change)
+        held, host = self._services.db.run(change)
+        self._on_drain(host.drain)
         self._renewed = {import_id: before for import_id in held} | {
             import_id: moment
             for import_id, moment in self._renewed.items()
@@ -92,8 +104,15 @@ class Keeper(threading.Thread):
                 self._lose(run)
 
     def _seen(self, tx: Transaction) -> None:
-        host, pid, _ = self._services.name.split(':', 2)
-        tx.workers.seen(self._services.name, host=host, pid=int(pid), version=version.RELEASE)
+        tx.workers.seen(
+            self._services.name,
+            host=self._host,
+            pid=self._pid,
+            version=version.RELEASE,
+            conductor_pid=self._conductor_pid,
+            flows=registry.FACTORIES,
+            draining=self._conductor.leaving,
+        )
 
     def _expire_unrenewed(self) -> None:
         """Without the database for a whole lease, nobody can say that the claims are still ours."""

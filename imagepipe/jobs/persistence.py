@@ -11,7 +11,7 @@ import logging
 from collections.abc import Callable
 
 import sqlalchemy as sa
-from taskflow import exceptions, states
+from taskflow import exceptions, states, storage
 from taskflow.persistence import models
 from taskflow.persistence.backends import impl_sqlalchemy
 
@@ -99,18 +99,31 @@ class FencedConnection(impl_sqlalchemy.Connection):
         self._tables = kept._tables
         self._converter = kept._converter
         self._run = run
-        self._steps = frozenset(steps.names(run.plan))
+        self._steps = frozenset(steps.names(run.record.plan, run.record.flow_version))
         self._written: dict[str, dict[str, object]] = {}
+        self._in_vain = 0
 
     def _write(self, operation: Callable[[Transaction], None]) -> None:
-        """Run a writing operation under the fence, repeated like any other of the database."""
+        """Run a writing operation under the fence, repeated like any other of the database.
+
+        What a run does after it was told to stop is no news of the flow, even if nobody has taken its claim.
+        """
+        if self._run.lost.is_set():
+            raise LostClaimError(f'The claim on import {self._run.claim.import_id} was lost')
         try:
-            self._run.db.run(operation)
+            with self._last_try():
+                self._run.db.run(operation)
         except errors.ClaimLost as error:
             self._run.lost.set()
             raise LostClaimError(str(error)) from error
         except errors.DatabaseUnavailable:
             exceptions.raise_with_cause(exceptions.StorageFailure, 'The flow could not be recorded')
+        self._in_vain = 0
+
+    def _last_try(self) -> contextlib.AbstractContextManager[None]:
+        """TaskFlow tries so often; then its engine would note, if it can by then, that the flow failed."""
+        self._in_vain += 1
+        return self._run.let_go() if self._in_vain >= storage.RETRY_ATTEMPTS else contextlib.nullcontext()
 
     def create_flow(self, logbook_id: str, flow_id: str) -> models.FlowDetail:
         """Logbook and flow detail, under ids chosen when the import was accepted."""

@@ -23,6 +23,8 @@ LOG = logging.getLogger(__name__)
 #: Seconds between two deaths below which a successor waits longer and longer.
 _SHORT_LIFE = 10.0
 _MAX_PAUSE = 30.0
+#: How loudly the end of a worker is told, by its exit status.
+_LEVELS = {0: logging.INFO, EXIT_STUCK: logging.WARNING}
 _LOOK = 0.2
 
 
@@ -32,6 +34,7 @@ class Child:
     def __init__(self, argv: Sequence[str], number: int) -> None:
         self.number = number
         self.started = self.signed = time.monotonic()
+        self._told = False
         self._pipe, theirs = os.pipe()
         os.set_blocking(self._pipe, False)
         try:
@@ -47,6 +50,27 @@ class Child:
             if not os.read(self._pipe, 4096):
                 return  # closed: the process is ending
             self.signed = time.monotonic()
+
+    @property
+    def age(self) -> float:
+        """Seconds since it was started."""
+        return time.monotonic() - self.started
+
+    @property
+    def silence(self) -> float:
+        """Seconds since its last sign."""
+        return time.monotonic() - self.signed
+
+    @property
+    def listens(self) -> bool:
+        """Whether it has come so far that it knows signals; before, they would end it."""
+        return self.signed > self.started
+
+    def drain(self) -> None:
+        """Tell the worker, once, to end when it is idle; one that does not listen yet is told later."""
+        if not self._told and self.listens:
+            self._told = True
+            self.process.send_signal(signal.SIGUSR1)
 
     def close(self) -> None:
         """Let go of the pipe."""
@@ -66,18 +90,22 @@ class Supervisor:
         self._silence = silence
         self._grace = grace
         self._stopping = threading.Event()
+        self._draining = False
         self._children: dict[int, Child] = {}
         self._due: dict[int, float] = dict.fromkeys(range(workers), 0.0)
         self._pauses: dict[int, float] = {}
 
     def run(self) -> None:
-        """Start the workers and watch them; returns after stop(), when all have ended."""
-        self._stop_on_signal()
+        """Start the workers and watch them; returns after stop() or drain(), when all have ended."""
+        self._listen_to_signals()
         LOG.info('Conductor starts with %s workers', self._count)
         while not self._stopping.wait(_LOOK):
-            self._start_due()
-            for child in list(self._children.values()):
+            if not self._draining:
+                self._start_due()
+            for child in self.children:
                 self._watch(child)
+            if self._draining and not self._children:
+                break
         self._stop_all()
         LOG.info('Conductor has stopped')
 
@@ -85,12 +113,31 @@ class Supervisor:
         """End the workers, gracefully first."""
         self._stopping.set()
 
-    def _stop_on_signal(self) -> None:
+    def drain(self) -> None:
+        """Let the workers take nothing new, and end when they are idle."""
+        self._draining = True
+
+    def pass_on(self, number: int) -> None:
+        """Send a signal to every worker that knows what to do with it."""
+        for child in self.children:
+            if child.listens:
+                child.process.send_signal(number)
+
+    @property
+    def children(self) -> list[Child]:
+        """The workers that run now."""
+        return list(self._children.values())
+
+    def _listen_to_signals(self) -> None:
         def stop(_number: int, _frame: FrameType | None) -> None:
             self.stop()
 
+        def drain(_number: int, _frame: FrameType | None) -> None:
+            self.drain()
+
         signal.signal(signal.SIGTERM, stop)
         signal.signal(signal.SIGINT, stop)
+        signal.signal(signal.SIGUSR1, drain)
 
     def _start_due(self) -> None:
         now = time.monotonic()
@@ -102,9 +149,11 @@ class Supervisor:
     def _watch(self, child: Child) -> None:
         child.listen()
         if child.process.poll() is None:
-            if time.monotonic() - child.signed > self._silence:
+            if child.silence > self._silence:
                 LOG.error('Worker %s gives no sign of life and is killed', child.process.pid)
                 child.process.kill()
+            elif self._draining:
+                child.drain()
             return
         self._bury(child)
 
@@ -112,17 +161,15 @@ class Supervisor:
         status = child.process.returncode
         child.close()
         del self._children[child.number]
-        level = logging.WARNING if status == EXIT_STUCK else logging.ERROR
-        LOG.log(
-            level, 'Worker %s ended with status %s; another one takes its place', child.process.pid, status
-        )
-        lived = time.monotonic() - child.started
-        pause = min(_MAX_PAUSE, self._pauses.get(child.number, 0.5) * 2) if lived < _SHORT_LIFE else 0.0
+        level = _LEVELS.get(status, logging.ERROR)
+        LOG.log(level, 'Worker %s ended with status %s', child.process.pid, status)
+        short = child.age < _SHORT_LIFE
+        pause = min(_MAX_PAUSE, self._pauses.get(child.number, 0.5) * 2) if short else 0.0
         self._pauses[child.number] = max(pause, 0.25)
         self._due[child.number] = time.monotonic() + pause
 
     def _stop_all(self) -> None:
-        children = list(self._children.values())
+        children = self.children
         for child in children:
             child.process.terminate()
         until = time.monotonic() + self._grace

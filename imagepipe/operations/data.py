@@ -1,6 +1,7 @@
 """Receiving an image's data: PUT file and PUT stage, as recorded transfers."""
 
 import dataclasses
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from oslo_utils import uuidutils
@@ -16,6 +17,7 @@ from imagepipe.domain.representation import Representation
 from imagepipe.domain.transfer import Transfer, TransferKind
 from imagepipe.operations import transfers
 from imagepipe.operations.downloads import CHUNK, Download, download
+from imagepipe.operations.terms import Terms
 from imagepipe.policies import images as rules
 
 if TYPE_CHECKING:
@@ -25,6 +27,15 @@ if TYPE_CHECKING:
     from imagepipe.stores.streams import Reader
 
 __all__ = ['CHUNK', 'Download', 'download', 'stage', 'upload']
+
+
+@dataclasses.dataclass(frozen=True)
+class _Arrival:
+    """Data on its way in: its bytes, how many were announced, and the terms on which it is taken."""
+
+    body: 'Reader'
+    size: int | None
+    terms: Terms
 
 
 def upload(
@@ -40,26 +51,37 @@ def upload(
     """Take the data of a queued image in and make the image active.
 
     Raises ImageNotFound, PolicyForbids, FormatsNotSet, InvalidTransition, UnknownStore,
-    StoreReadOnly, SizeMismatch, SizeCapExceeded, QuotaExceeded, StagingFull, DataTruncated,
-    Format..., ImageGone, TransferLost and what stores raise. Except for the first ones, which
-    change nothing, the image is queued again and no byte is left.
+    StoreReadOnly, what Terms.read raises, UploadingCountExceeded, SizeMismatch, SizeCapExceeded,
+    QuotaExceeded, StagingFull, DataTruncated, SignatureInvalid, Format..., ImageGone, TransferLost
+    and what stores raise. Except for the first ones, which change nothing, the image is queued again
+    and no byte is left.
     """
     size = known_size(content_length, announced_size)
 
-    def begin(tx: 'Transaction') -> tuple[Image, Transfer]:
+    def acceptable(tx: 'Transaction') -> Image:
         image = tx.images.get(context, image_id)
         services.policy.authorize_image(context, rules.UPLOAD_IMAGE, image)
         image.to(Status.SAVING)
         if image.missing_formats:
             raise errors.FormatsNotSet(names=', '.join(image.missing_formats))
         _check_cap(services, size)
-        transfer = _new_upload(services, image_id, _target(services, store), size)
-        saved = transfers.record(services, tx, transfer, image, Status.SAVING)
+        _target(services, store)
+        return image
+
+    terms = Terms.read(services, context, services.db.read(acceptable))
+
+    def begin(tx: 'Transaction') -> tuple[Image, Transfer]:
+        image = acceptable(tx)
+        terms.check(image)
+        transfer = _new_upload(services, image, _target(services, store), size)
+        saved = transfers.record(services, tx, transfer, image, terms.limits)
         tx.notify(Event.IMAGE_PREPARE, _import_payload(saved, store))
         return saved, transfer
 
     image, transfer = services.db.run(begin)
-    _undone_on_failure(services, transfer, lambda: _receive(services, transfer, image, body, size))
+    arrival = _Arrival(body, size, terms)
+    keeper = transfers.Keeper(services, transfer, terms.limits)
+    _undone_on_failure(services, transfer, lambda: _receive(services, keeper, image, arrival))
 
 
 def stage(
@@ -73,22 +95,31 @@ def stage(
 ) -> None:
     """Take data in for a later import by glance-direct; the image is uploading from now on.
 
-    Raises StagingDisabled, and what upload() raises.
+    Raises StagingDisabled, StagedQuotaExceeded, and what upload() raises of requests and data.
     """
     if Method.GLANCE_DIRECT not in services.conf.enabled_import_methods:
         raise errors.StagingDisabled()
     size = known_size(content_length, announced_size)
 
-    def begin(tx: 'Transaction') -> tuple[Image, Transfer]:
+    def acceptable(tx: 'Transaction') -> Image:
         image = tx.images.get(context, image_id)
         services.policy.authorize_image(context, rules.MODIFY_IMAGE, image)
         image.to(Status.UPLOADING)
         _check_cap(services, size)
-        transfer = transfers.new(services, image_id, TransferKind.STAGE, part='staged', reserved=size or 0)
-        return transfers.record(services, tx, transfer, image, Status.UPLOADING), transfer
+        return image
 
-    image, transfer = services.db.run(begin)
-    _undone_on_failure(services, transfer, lambda: _receive_staged(services, transfer, image, body, size))
+    terms = Terms.staging(services, services.db.read(acceptable))
+
+    def begin(tx: 'Transaction') -> Transfer:
+        image = acceptable(tx)
+        transfer = _new_staging(services, image, size)
+        transfers.record(services, tx, transfer, image, terms.limits)
+        return transfer
+
+    transfer = services.db.run(begin)
+    arrival = _Arrival(body, size, terms)
+    keeper = transfers.Keeper(services, transfer, terms.limits)
+    _undone_on_failure(services, transfer, lambda: _receive_staged(services, keeper, arrival))
 
 
 def known_size(content_length: int | None, announced_size: int | None) -> int | None:
@@ -114,9 +145,22 @@ def _target(services: 'Services', store: str | None) -> str:
     return store
 
 
-def _new_upload(services: 'Services', image_id: str, store: str, size: int | None) -> Transfer:
+def _new_upload(services: 'Services', image: Image, store: str, size: int | None) -> Transfer:
     part = STRAIGHT if services.intake.straight(store, size) else STAGED
-    return transfers.new(services, image_id, TransferKind.UPLOAD, part=part, store=store, reserved=size or 0)
+    return transfers.new(services, image, TransferKind.UPLOAD, part=part, store=store, reserved=size or 0)
+
+
+def _new_staging(services: 'Services', image: Image, size: int | None) -> Transfer:
+    store = services.stores.staging
+    through = store is not None and not services.intake.straight(store.id, size)
+    return transfers.new(
+        services,
+        image,
+        TransferKind.STAGE,
+        part=STAGED if through else 'staged',
+        store=None if store is None else store.id,
+        reserved=size or 0,
+    )
 
 
 def _undone_on_failure(services: 'Services', transfer: Transfer, receive: object) -> None:
@@ -131,36 +175,45 @@ def _undone_on_failure(services: 'Services', transfer: Transfer, receive: object
         raise
 
 
-def _receive(
-    services: 'Services', transfer: Transfer, image: Image, body: 'Reader', size: int | None
-) -> None:
-    keeper = transfers.Keeper(services, transfer, image)
-    inspect = image.container_format == 'bare'
-    reader = Announced(body, size)
-    options = {'limit': services.conf.image_size_cap, 'progress': keeper, 'inspect': inspect}
-    if staged(transfer):
-        received = services.intake.to_staging(transfer.object_name, reader, **options)
-    else:
-        received = services.intake.to_store(
-            transfer.object_name, reader, store_id=transfer.store, size=size, **options
-        )
+def _receive(services: 'Services', keeper: transfers.Keeper, image: Image, arrival: '_Arrival') -> None:
+    transfer = keeper.transfer
+    options = {
+        'size': arrival.size,
+        'limit': services.conf.image_size_cap,
+        'progress': keeper,
+        'inspect': image.container_format == 'bare',
+        'also': arrival.terms.algorithms,
+    }
+    received = _taken_in(services, transfer, arrival.body, options)
+    arrival.terms.verify(services, received.digests)
     virtual_size = services.intake.judge(
         received, disk_format=image.disk_format, container_format=image.container_format
     )
     if staged(transfer):
-        keeper.renew()  # a sweeper that took this for dead has removed the file
-        url = services.intake.hand_over(transfer.object_name, transfer.store, keeper.moving)
-        received = dataclasses.replace(received, url=url)
-    services.db.run(lambda tx: _activate(services, tx, keeper.transfer, image, received, virtual_size))
+        received = _handed_over(services, keeper, received)
+    services.db.run(lambda tx: _activate(services, tx, keeper.transfer, received, virtual_size))
     if staged(transfer):
         services.intake.discard_staged(transfer.object_name)
+
+
+def _taken_in(
+    services: 'Services', transfer: Transfer, body: 'Reader', options: Mapping[str, object]
+) -> 'Received':
+    if staged(transfer):
+        return services.intake.to_staging(transfer.object_name, body, **options)
+    return services.intake.to_store(transfer.object_name, body, store_id=transfer.store, **options)
+
+
+def _handed_over(services: 'Services', keeper: transfers.Keeper, received: 'Received') -> 'Received':
+    keeper.renew()  # a sweeper that took this for dead has removed the file
+    url = services.intake.hand_over(received.name, keeper.transfer.store, keeper.moving)
+    return dataclasses.replace(received, url=url, identity=None)
 
 
 def _activate(
     services: 'Services',
     tx: 'Transaction',
     transfer: Transfer,
-    started: Image,
     received: 'Received',
     virtual_size: int | None,
 ) -> None:
@@ -177,10 +230,11 @@ def _activate(
         os_hash_algo=algorithm,
         os_hash_value=received.digests[algorithm],
     )
-    services.quota.release_transfer(tx, transfer, started.owner)
+    saved = tx.images.save(active, expected=image)
+    services.quota.moved(tx, image, saved)
+    services.quota.release_transfer(tx, transfer)
     services.quota.count(tx, image.owner, received.size)
     _keep_record(tx, transfer, active, received)
-    saved = tx.images.save(active, expected=image)
     tx.notify(Event.IMAGE_UPLOAD, _import_payload(saved))
     tx.notify(Event.IMAGE_ACTIVATE, image_payload(saved))
     tx.notify(Event.IMAGE_UPDATE, image_payload(saved))
@@ -213,14 +267,22 @@ def _keep_record(tx: 'Transaction', transfer: Transfer, image: Image, received: 
     )
 
 
-def _receive_staged(
-    services: 'Services', transfer: Transfer, image: Image, body: 'Reader', size: int | None
-) -> None:
-    keeper = transfers.Keeper(services, transfer, image)
-    received = services.intake.to_staging(
-        transfer.object_name, Announced(body, size), limit=services.conf.image_size_cap, progress=keeper
-    )
+def _receive_staged(services: 'Services', keeper: transfers.Keeper, arrival: '_Arrival') -> None:
+    transfer = keeper.transfer
+    options = {
+        'size': arrival.size,
+        'limit': services.conf.image_size_cap,
+        'progress': keeper,
+        'inspect': True,
+        'also': arrival.terms.algorithms,
+    }
+    received = _taken_in(services, transfer, arrival.body, options)
+    on_its_way = transfer.store is not None and staged(transfer)
+    if on_its_way:
+        received = _handed_over(services, keeper, received)
     services.db.run(lambda tx: _settle(services, tx, keeper.transfer, received))
+    if on_its_way:
+        services.intake.discard_staged(transfer.object_name)
 
 
 def _settle(services: 'Services', tx: 'Transaction', transfer: Transfer, received: 'Received') -> None:
@@ -231,11 +293,12 @@ def _settle(services: 'Services', tx: 'Transaction', transfer: Transfer, receive
         digests=received.digests,
         verdict=received.verdict.as_json(),
         identity=received.identity,
+        url=received.url,
         reserved=received.size,
     )
     image = tx.images.find(transfer.image_id)
-    services.quota.release_staging(tx, transfer.reserved - received.size)
     saved = tx.images.save(dataclasses.replace(image, size=received.size), expected=image)
+    services.quota.release_transfer(tx, transfer, transfer.reserved - received.size)
     tx.notify(Event.IMAGE_UPDATE, image_payload(saved))
 
 
@@ -244,26 +307,3 @@ def _import_payload(image: Image, store: str | None = None) -> dict[str, object]
     if store is not None:
         extra['backend'] = store
     return image_payload(image, extra=extra)
-
-
-class Announced:
-    """The request's data, which has the announced number of bytes or fails with SizeMismatch."""
-
-    def __init__(self, body: 'Reader', size: int | None) -> None:
-        self._body = body
-        self._size = size
-        self._seen = 0
-
-    def read(self, size: int = -1) -> bytes:
-        piece = self._body.read(size)
-        self._seen += len(piece)
-        if self._size is None:
-            return piece
-        if self._seen > self._size:
-            raise errors.SizeMismatch(found=f'more than {self._size}', expected=self._size)
-        if not piece and self._seen < self._size:
-            raise errors.SizeMismatch(found=self._seen, expected=self._size)
-        return piece
-
-    def close(self) -> None:
-        self._body.close()

@@ -1,25 +1,31 @@
 """Deleting an image: its record, its bytes, whatever was on the way to it.
 
-Locations are condemned first, then the stores are asked, for a short time, then the record
-goes. A store that says no brings the image back; one that says nothing leaves its location
-`deleting` for the sweeper.
+The image and its locations are condemned first, then the stores are asked, for a short time, then
+the record goes. Meanwhile nobody else changes the image: what he was told is done would go with it.
+A store that says no brings the image back; one that says nothing leaves its location `deleting`
+for the sweeper.
 """
 
+import contextlib
 import dataclasses
+import datetime
 import logging
 import threading
 import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from oslo_utils import uuidutils
+
 from imagepipe import errors
 from imagepipe.context import RequestContext
+from imagepipe.domain import encryption
 from imagepipe.domain.event import Event, image_payload
 from imagepipe.domain.image import WITH_DATA, Image, Status
 from imagepipe.domain.import_ import ImportState
-from imagepipe.domain.location import Location, LocationState
+from imagepipe.domain.location import OCCUPYING, Location, LocationState
 from imagepipe.domain.transfer import Transfer, TransferState
-from imagepipe.operations import transfers
+from imagepipe.operations import pending_deletes, transfers
 from imagepipe.policies import images as rules
 
 if TYPE_CHECKING:
@@ -28,8 +34,8 @@ if TYPE_CHECKING:
 
 LOG = logging.getLogger(__name__)
 
-#: Locations whose bytes are the image's own; those of a live import are its conductor's to remove.
-_OWN = frozenset({LocationState.ACTIVE, LocationState.MISSING, LocationState.DELETING, LocationState.FAILED})
+#: Transfers from which the right to write is taken; an import that uses staged data is reverted anyway.
+_UNENDED = (TransferState.OPEN, TransferState.FINISHED)
 
 #: What brings the image back: the store keeps the data, and will.
 _REFUSALS = (errors.StoreInUse, errors.StoreDenied)
@@ -40,26 +46,77 @@ class _Condemned:
     image: Image
     locations: tuple[Location, ...]
     transfers: tuple[Transfer, ...]
-    removed: bool
+    removed: bool  # nothing is left to do in the stores
 
 
 def delete(services: 'Services', context: RequestContext, image_id: str) -> None:
     """Delete an image in any status. Its id is never used again.
 
-    Raises ImageNotFound, PolicyForbids, ImageProtected, StoreInUse, StoreKeeps.
+    Raises ImageNotFound, also if another request has deleted it at the same time; ImageBeingDeleted if
+    another takes long to do so; PolicyForbids, ImageProtected, StoreInUse, StoreKeeps.
     """
+    while (image := _deleted(services, context, image_id)) is None:
+        LOG.info('Image %s was given back while it was deleted: it is deleted anew', image_id)
+    # As Glance does, also when the image can be restored: nobody has the right to do it later.
+    key = encryption.key_deleted_with(image.properties)
+    if key is not None:
+        services.key_manager.delete(context, key)
+
+
+def _deleted(services: 'Services', context: RequestContext, image_id: str) -> Image | None:
+    """The image, which is gone; None if this took so long that another DELETE has given it back."""
     condemned = services.db.run(lambda tx: _condemn(services, context, tx, image_id))
+    if services.cache is not None:
+        services.cache.drop(image_id)
     for transfer in condemned.transfers:
         _discard(services, transfer)
     if condemned.removed:
-        return
-    outcomes = _Deletions(services, condemned.locations).run(services.conf.transfers.delete_seconds)
-    refusals = [error for error in outcomes.values() if isinstance(error, _REFUSALS)]
-    gone = [location for location in condemned.locations if outcomes.get(location.id, ...) is None]
-    if refusals:
-        services.db.run(lambda tx: _restore(services, tx, condemned, gone))
-        raise _refused(image_id, refusals)
-    services.db.run(lambda tx: _finish(services, tx, condemned, gone))
+        return condemned.image
+    removal = remove_bytes(services, condemned.locations)
+    if removal.kept:
+        services.db.run(lambda tx: _restore(services, tx, condemned.image, removal))
+        raise removal.refusal(image_id)
+    found = services.db.run(lambda tx: _finish(services, tx, image_id, removal.gone))
+    if found is None:
+        raise errors.ImageNotFound(image_id=image_id)
+    return None if found.condemned is None else found
+
+
+@dataclasses.dataclass(frozen=True)
+class Removal:
+    """What became of condemned locations: gone, or kept by their stores, with the error of each.
+
+    The others stay condemned: they are the sweeper's.
+    """
+
+    gone: tuple[Location, ...]
+    kept: Sequence[tuple[Location, errors.ImagepipeError]]
+
+    def refusal(self, image_id: str) -> errors.ImagepipeError:
+        """What the caller is told where something is kept."""
+        if any(isinstance(error, errors.StoreInUse) for _, error in self.kept):
+            return errors.StoreInUse(store='', image_id=image_id)
+        return errors.StoreKeeps(image_id=image_id)
+
+
+def remove_bytes(services: 'Services', locations: Sequence[Location]) -> Removal:
+    """Ask the stores for a limited time to delete what is at these locations."""
+    outcomes = _Deletions(services, locations).run(services.conf.transfers.delete_seconds)
+    found = [(location, outcomes[location.id]) for location in locations if location.id in outcomes]
+    return Removal(
+        gone=tuple(location for location, error in found if error is None),
+        kept=[(location, error) for location, error in found if isinstance(error, _REFUSALS)],
+    )
+
+
+def is_foreign(services: 'Services', location: Location) -> bool:
+    """Whether the bytes are somebody else's, of which the image has the URL and nothing more.
+
+    Here and nowhere else is decided that they are never deleted: whoever removes a location, or the
+    image, forgets its row. A store that takes no data (http) holds nothing that imagepipe wrote.
+    """
+    store = services.stores.get(location.store)
+    return store is not None and store.read_only
 
 
 def _condemn(services: 'Services', context: RequestContext, tx: 'Transaction', image_id: str) -> _Condemned:
@@ -67,19 +124,52 @@ def _condemn(services: 'Services', context: RequestContext, tx: 'Transaction', i
     services.policy.authorize_image(context, rules.DELETE_IMAGE, image)
     if image.protected:
         raise errors.ImageProtected(image_id=image_id)
+    _check_turn(services, tx, image)
     image.to(Status.DELETED)
     reverting = _revert_import(tx, image_id)
-    ended = tuple(_end(services, tx, image, transfer) for transfer in tx.transfers.of_image(image_id))
+    found = tx.transfers.of_image(image_id)
+    ended = [transfer for transfer in found if tx.transfers.end(transfer.id, _UNENDED)]
+    tx.images.lock(image)
     locations = tuple(
-        location
-        for location in tx.locations.of_image(image_id, _OWN)
-        if reverting is None or location.import_id != reverting
+        location for location in _own(tx, image_id) if reverting is None or location.import_id != reverting
     )
-    for location in locations:
-        tx.locations.set(location.id, [location.state], state=LocationState.DELETING.value)
-    if not locations:
-        _remove(services, tx, image, 0)
-    return _Condemned(image, locations, ended, removed=not locations)
+    if _is_postponed(services, image, locations):
+        pending_deletes.postpone(services, tx, image)
+        locations = ()
+    elif not locations:
+        _remove(services, tx, image)
+    else:
+        condemned = dataclasses.replace(image, condemned=uuidutils.generate_uuid())
+        image = tx.images.settle(condemned, expected=image)
+    pending_deletes.condemn(tx, locations)
+    for transfer in ended:
+        services.quota.release_transfer(tx, tx.transfers.get(transfer.id))  # it may have grown before its end
+    return _Condemned(image, locations, tuple(found), removed=not locations)
+
+
+def patience(services: 'Services') -> datetime.timedelta:
+    """How long a DELETE may ask stores; one that has not come to an end by then is dead."""
+    return datetime.timedelta(seconds=services.conf.transfers.delete_seconds + 1)
+
+
+def _check_turn(services: 'Services', tx: 'Transaction', image: Image) -> None:
+    """One DELETE at a time asks: what one gives back, another must not be deleting.
+
+    Raises ImageBeingDeleted, on which the transaction is run again a few times.
+    """
+    if image.updated_at > tx.now - patience(services):
+        image.check_uncondemned()
+
+
+def _is_postponed(services: 'Services', image: Image, locations: Sequence[Location]) -> bool:
+    """Whether the data waits for scrub_time. Raises ImageChanged."""
+    if not services.conf.delayed_delete or not any(
+        location.state in pending_deletes.KEPT for location in locations
+    ):
+        return False
+    if image.status not in WITH_DATA:
+        raise errors.ImageChanged(image_id=image.id)  # an import was committed since it was read
+    return True
 
 
 def _revert_import(tx: 'Transaction', image_id: str) -> str | None:
@@ -91,16 +181,12 @@ def _revert_import(tx: 'Transaction', image_id: str) -> str | None:
     return live.id if won or live.state is ImportState.REVERTING else None
 
 
-def _end(services: 'Services', tx: 'Transaction', image: Image, transfer: Transfer) -> Transfer:
-    """Take the right to write from a transfer; an import that uses staged data is reverted anyway."""
-    if tx.transfers.end(transfer.id, (TransferState.OPEN, TransferState.FINISHED)):
-        services.quota.release_transfer(tx, transfer, image.owner)
-    return transfer
-
-
 def _discard(services: 'Services', transfer: Transfer) -> None:
-    """Staged data goes at once; the bytes of an open transfer when its process, or the sweeper, sees it."""
-    if transfer.state is not TransferState.FINISHED:
+    """Staged files go at once; the bytes of an open transfer when its process, or the sweeper, sees it.
+
+    So does what is staged in a store, which may not answer.
+    """
+    if transfer.state is not TransferState.FINISHED or transfer.url is not None:
         return
     try:
         transfers.remove_bytes(services, transfer)
@@ -113,42 +199,84 @@ def conclude(services: 'Services', tx: 'Transaction', location: Location) -> Non
 
     The image is there only if the DELETE that condemned it died before it could remove the record.
     """
-    freed = _forget(tx, [location])
-    try:
-        image = tx.images.find(location.image_id)
-    except errors.ImageNotFound:
-        return
-    if location.url is None:
-        return  # a leftover of an import; it was never the image's
-    if tx.locations.of_image(image.id, _OWN) or image.status not in WITH_DATA:
+    image = _locked(tx, location.image_id)
+    freed = forget(tx, [location])
+    if image is None or location.url is None:
+        return  # without a URL it is a leftover of an import, and was never the image's
+    if image.status is Status.PENDING_DELETE:
+        return  # it counts for nobody, and goes when its time is over
+    if _own(tx, image.id) or image.status not in WITH_DATA:
         services.quota.release(tx, image.owner, freed)
         return
     _remove(services, tx, image, freed)
 
 
-def _restore(
-    services: 'Services', tx: 'Transaction', condemned: _Condemned, gone: Sequence[Location]
-) -> None:
-    """Put back what a store keeps; what is gone is gone."""
-    services.quota.release(tx, condemned.image.owner, _forget(tx, gone))
-    missing = {location.id for location in gone}
-    for location in condemned.locations:
-        if location.id not in missing:
-            before = location.state
-            state = LocationState.ACTIVE if before is LocationState.DELETING else before
-            tx.locations.set(location.id, [LocationState.DELETING], state=state.value)
+def _restore(services: 'Services', tx: 'Transaction', condemned: Image, removal: Removal) -> None:
+    """Put back what a store keeps; what is gone is gone. The image is everybody's to change again.
+
+    Where this took so long that another DELETE has condemned it since, that one decides.
+    """
+    image = _locked(tx, condemned.id)
+    freed = forget(tx, removal.gone)
+    if image is None:
+        return
+    services.quota.release(tx, image.owner, freed)
+    if image.condemned == condemned.condemned:
+        restore(tx, image.id, removal)
+        tx.images.settle(dataclasses.replace(image, condemned=None), expected=image)
 
 
-def _finish(services: 'Services', tx: 'Transaction', condemned: _Condemned, gone: Sequence[Location]) -> None:
+def restore(tx: 'Transaction', image_id: str, removal: Removal) -> None:
+    """What stores keep is the image's again. Of nothing else is it known that it is still there.
+
+    Without an image it stays the sweeper's.
+    """
+    if _locked(tx, image_id) is None:
+        return
+    for location, _ in removal.kept:
+        tx.locations.set(location.id, [LocationState.DELETING], state=LocationState.ACTIVE.value)
+
+
+def withdraw(services: 'Services', image: Image) -> None:
+    """Take an image back that was made a moment ago, for something that was then refused.
+
+    Its id is used up. If somebody has changed it meanwhile it is his, and stays.
+    """
+
+    def change(tx: 'Transaction') -> None:
+        found = tx.images.find(image.id)
+        if found.updated_at == image.updated_at:  # the caller may not have read all of it
+            _remove(services, tx, found)
+
+    with contextlib.suppress(errors.ImageNotFound):
+        services.db.run(change)
+
+
+def _finish(services: 'Services', tx: 'Transaction', image_id: str, gone: Sequence[Location]) -> Image | None:
+    """Remove the record, as it was found; None when a second DELETE at the same time was faster.
+
+    An image that is condemned no longer stays: somebody may have changed it since.
+    """
+    image = _locked(tx, image_id)
+    freed = forget(tx, gone)
+    if image is not None and image.condemned is not None:
+        _remove(services, tx, image, freed)
+    elif image is not None:
+        services.quota.release(tx, image.owner, freed)
+    return image
+
+
+def _locked(tx: 'Transaction', image_id: str) -> Image | None:
+    """The image, held until the transaction ends; None if it is gone."""
     try:
-        image = tx.images.find(condemned.image.id)
+        image = tx.images.find(image_id)
     except errors.ImageNotFound:
-        return  # a second DELETE at the same time was faster
-    left = [location for location in condemned.locations if location not in gone]
-    _remove(services, tx, image, _forget(tx, gone) + sum(location.size or 0 for location in left))
+        return None
+    tx.images.lock(image)
+    return image
 
 
-def _forget(tx: 'Transaction', gone: Sequence[Location]) -> int:
+def forget(tx: 'Transaction', gone: Sequence[Location]) -> int:
     """Delete the rows of locations without bytes; how many bytes that frees."""
     freed = 0
     for location in gone:
@@ -158,19 +286,24 @@ def _forget(tx: 'Transaction', gone: Sequence[Location]) -> int:
     return freed
 
 
-def _remove(services: 'Services', tx: 'Transaction', image: Image, freed: int) -> None:
-    """The end of the record: tombstone, quota, event."""
+def _own(tx: 'Transaction', image_id: str) -> list[Location]:
+    """The locations whose bytes are the image's own; those of a live import are its conductor's to remove."""
+    return [found for found in tx.locations.of_image(image_id, OCCUPYING) if found.url is not None]
+
+
+def _remove(services: 'Services', tx: 'Transaction', image: Image, freed: int = 0) -> None:
+    """The end of the record: tombstone, quota, event. freed: of locations that are forgotten already.
+
+    What came since the others were condemned goes with them.
+    """
+    freed += tx.accounts.stored(image.id)
+    pending_deletes.condemn(tx, tx.locations.of_image(image.id, pending_deletes.KEPT))
     tx.images.remove(image, expected=image)
     tx.locations.delete_representations(image.id)
+    services.quota.moved(tx, image, None)
     services.quota.release(tx, image.owner, freed)
     deleted = dataclasses.replace(image, status=Status.DELETED)
     tx.notify(Event.IMAGE_DELETE, image_payload(deleted, deleted_at=tx.now))
-
-
-def _refused(image_id: str, refusals: Sequence[errors.ImagepipeError]) -> errors.ImagepipeError:
-    if any(isinstance(error, errors.StoreInUse) for error in refusals):
-        return errors.StoreInUse(store='', image_id=image_id)
-    return errors.StoreKeeps(image_id=image_id)
 
 
 class _Deletions:
@@ -181,7 +314,7 @@ class _Deletions:
     """
 
     def __init__(self, services: 'Services', locations: Sequence[Location]) -> None:
-        self._stores = services.stores
+        self._services = services
         self._locations = locations
         self._outcomes: dict[str, errors.ImagepipeError | None] = {}
         self._lock = threading.Lock()
@@ -210,16 +343,16 @@ class _Deletions:
             self._outcomes[location.id] = outcome
 
     def _outcome(self, location: Location) -> errors.ImagepipeError | None:
-        store = self._stores.get(location.store)
+        store = self._services.stores.get(location.store)
         if store is None:
             return errors.UnknownStore(store=location.store)
+        if is_foreign(self._services, location):
+            return None
         try:
             if location.url is not None:
                 store.delete(location.url)
             elif location.object_name is not None:
                 store.discard(location.object_name)
-        except errors.StoreReadOnly:
-            return None  # such as http: the data is not ours to delete
         except errors.ImagepipeError as error:
             return error
         return None

@@ -1,7 +1,9 @@
 """Sending an image's data: from the best store, from the next one when it fails in the middle."""
 
+import contextlib
+import dataclasses
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from imagepipe import errors
@@ -13,8 +15,11 @@ from imagepipe.domain.ranges import RangeRequest
 from imagepipe.policies import images as rules
 
 if TYPE_CHECKING:
+    from imagepipe.cache.files import Copy
+    from imagepipe.cache.tee import Tee
     from imagepipe.db.transaction import Transaction
     from imagepipe.services import Services
+    from imagepipe.stores.failover import FailoverReader
     from imagepipe.stores.streams import Reader
 
 LOG = logging.getLogger(__name__)
@@ -22,31 +27,31 @@ LOG = logging.getLogger(__name__)
 #: What one read() of a download asks a store for, in bytes.
 CHUNK = 512 << 10
 
-_STORE_ERRORS = (
-    errors.StoreObjectMissing,
-    errors.StoreTransient,
-    errors.StorePermanent,
-    errors.StoreDenied,
-    errors.UnknownStore,
-)
-
 
 class Download:
     """Bytes start to stop (exclusive) of an image's data, of `size` in all.
 
     Iterating gives the bytes; close() must be called and tells that the image was sent. `file` is
     the open file of a store that keeps plain files, at its beginning, when all of it is wanted:
-    a server may send it by itself.
+    a server may send it by itself. `tee`: what makes a copy for the image cache of what is read.
     """
 
     def __init__(
-        self, image: Image, start: int, stop: int, reader: 'FailoverReader', *, closed: Callable[[int], None]
+        self,
+        image: Image,
+        start: int,
+        stop: int,
+        reader: 'FailoverReader',
+        *,
+        tee: 'Tee | None',
+        closed: Callable[[int], None],
     ) -> None:
         self.image = image
         self.size = image.size
         self.start = start
         self.stop = stop
         self._reader = reader
+        self._tee = tee
         self._closed = closed
         self._sent = 0
 
@@ -57,7 +62,8 @@ class Download:
 
     def file(self) -> 'SentFile | None':
         """The whole data as one file with fileno(), or None; closing it closes the download."""
-        found = self._reader.plain_file() if self.length == self.size and self.size else None
+        whole = self._tee is None and self.length == self.size and self.size
+        found = self._reader.plain_file(self.size) if whole else None
         return None if found is None else SentFile(found, self)
 
     def __iter__(self) -> 'Download':
@@ -68,12 +74,18 @@ class Download:
         if not piece:
             raise StopIteration
         self._sent += len(piece)
+        if self._tee is not None:
+            self._tee.feed(piece)
+            if self._sent == self.length:
+                self._tee.finish()
         return piece
 
     def close(self) -> None:
         """End the download; the first call counts."""
         closed, self._closed = self._closed, lambda sent: None
         self._reader.close()
+        if self._tee is not None:
+            self._tee.abandon()
         closed(self._sent)
 
     def sent_whole(self) -> None:
@@ -115,34 +127,58 @@ def download(
     *,
     range_: RangeRequest | None,
     prefer: Sequence[str] = (),
+    remote_address: str | None = None,
 ) -> Download | None:
     """An image's data, opened; None when there is none.
+
+    The copy in the image cache, where there is one, is opened before anything is known of the caller,
+    so that no locations need to be looked for; whoever may not read the image does not get it.
+    remote_address: the client's, which is notified of what the cache sends.
 
     Raises ImageNotFound, PolicyForbids, ImageDeactivated, RangeNotSatisfiable,
     RangesNotSupported, DataUnavailable, UnknownStore, InvalidQuery.
     """
-
-    def look(tx: 'Transaction') -> tuple[Image, list[Location]]:
-        image = tx.images.get(context, image_id)
-        services.policy.authorize_image(context, rules.DOWNLOAD_IMAGE, image)
-        if prefer:
-            services.policy.authorize_image(context, rules.DOWNLOAD_FROM_STORE, image)
-        if image.status is Status.DEACTIVATED and not context.is_admin:
-            raise errors.ImageDeactivated(image_id=image.id)
-        return image, tx.locations.of_primary(image_id) if image.status in WITH_DATA else []
-
     _check_preferred(services, prefer)
-    image, locations = services.db.read(look)
-    if not locations or image.size is None:
-        return None
-    start, stop = range_.resolve(image.size) if range_ is not None else (0, image.size)
-    reader = FailoverReader(services.stores, image, _ordered(services, locations, prefer), start, stop)
-    if not reader.open():
-        return None
-    length = stop - start
-    return Download(
-        image, start, stop, reader, closed=lambda sent: _tell(services, context, image, sent, length)
-    )
+    with contextlib.ExitStack() as undo:
+        copy = None if services.cache is None else services.cache.open(image_id)
+        if copy is not None:
+            undo.callback(copy.close)
+
+        def look(tx: 'Transaction') -> 'tuple[Image, Copy | None, list[Location]]':
+            image = _readable(services, context, tx, image_id, prefer)
+            if copy is not None and copy.serves(image):
+                return image, copy, []
+            return image, None, tx.locations.of_primary(image_id) if image.status in WITH_DATA else []
+
+        image, served, locations = services.db.snapshot(look)
+        if not (served or locations) or image.size is None:
+            return None
+        start, stop = range_.resolve(image.size) if range_ is not None else (0, image.size)
+        left = _later(services, image, prefer) if served else ordered(services, locations, prefer)
+        reader = services.stores.reading(left, image_id=image.id, start=start, stop=stop, copy=served)
+        if not reader.open():
+            if any(location.store not in services.stores for location in locations):
+                raise errors.DataUnavailable(image_id=image_id)  # nobody has asked them
+            return None
+        if served is not None:
+            undo.pop_all()
+    sending = _Sending(services, context, image, stop - start, cached=served is not None, to=remote_address)
+    if range_ is None and served is None and services.cache is not None:
+        sending.tee = services.cache.tee(image)
+    return Download(image, start, stop, reader, tee=sending.tee, closed=sending.end)
+
+
+def _readable(
+    services: 'Services', context: RequestContext, tx: 'Transaction', image_id: str, prefer: Sequence[str]
+) -> Image:
+    """The image, whose data the caller may read."""
+    image = tx.images.get(context, image_id)
+    services.policy.authorize_image(context, rules.DOWNLOAD_IMAGE, image)
+    if prefer:
+        services.policy.authorize_image(context, rules.DOWNLOAD_FROM_STORE, image)
+    if image.status is Status.DEACTIVATED and not context.is_admin:
+        raise errors.ImageDeactivated(image_id=image.id)
+    return image
 
 
 def _check_preferred(services: 'Services', prefer: Sequence[str]) -> None:
@@ -153,104 +189,56 @@ def _check_preferred(services: 'Services', prefer: Sequence[str]) -> None:
             raise errors.UnknownStore(store=store)
 
 
-def _ordered(services: 'Services', locations: Sequence[Location], prefer: Sequence[str]) -> list[Location]:
+def ordered(services: 'Services', locations: Sequence[Location], prefer: Sequence[str]) -> list[Location]:
     """The preferred stores in their order, then the others, heaviest first."""
-    known = [location for location in locations if location.store in services.stores]
     rank = {store: number for number, store in enumerate(prefer)}
-    return sorted(
-        known,
-        key=lambda found: (rank.get(found.store, len(rank)), -services.stores[found.store].weight),
-    )
+    known = services.stores.best_first(locations)
+    return sorted(known, key=lambda found: rank.get(found.store, len(rank)))
 
 
-def _tell(services: 'Services', context: RequestContext, image: Image, sent: int, length: int) -> None:
-    payload = {
-        'bytes_sent': sent,
-        'image_id': image.id,
-        'owner_id': image.owner,
-        'receiver_tenant_id': context.project_id,
-        'receiver_user_id': context.user_id,
-    }
-    priority = Priority.INFO if sent == length else Priority.ERROR
-    try:
-        services.db.run(lambda tx: tx.notify(Event.IMAGE_SEND, payload, priority=priority))
-    except errors.ImagepipeError as error:
-        LOG.warning('Sending of image %s could not be notified: %s', image.id, error)
+def _later(services: 'Services', image: Image, prefer: Sequence[str]) -> Iterator[Location]:
+    """The locations, looked for when the copy in the cache cannot be read on."""
+    yield from ordered(services, services.db.read(lambda tx: tx.locations.of_primary(image.id)), prefer)
 
 
-class FailoverReader:
-    """Reads bytes start to stop from the first location that gives them, going on at the next.
+@dataclasses.dataclass
+class _Sending:
+    """What is told when a download has ended. cached: it was read from the image cache."""
 
-    Raises DataUnavailable when no location is left: less than asked for is never a clean end.
-    """
+    services: 'Services'
+    context: RequestContext
+    image: Image
+    length: int
+    cached: bool
+    to: str | None
+    tee: 'Tee | None' = None
 
-    def __init__(
-        self, stores: object, image: Image, locations: Sequence[Location], start: int, stop: int
-    ) -> None:
-        self._stores = stores
-        self._image = image
-        self._left = list(locations)
-        self._at = start
-        self._stop = stop
-        self._reader: Reader | None = None
-        self._missing = bool(locations)
+    def end(self, sent: int) -> None:
+        """Notify and, in the same transaction, count what was read from the cache."""
+        priority = Priority.INFO if sent == self.length else Priority.ERROR
+        payload = self._payload(sent)
+        behind = self.tee is not None and self.tee.behind
 
-    def open(self) -> bool:
-        """Open the first location that can be; False when every store says it has no such object."""
+        def change(tx: 'Transaction') -> None:
+            tx.notify(Event.IMAGE_SEND, payload, priority=priority)
+            if self.cached:
+                tx.cache.hit(self.services.cache.node, self.image.id)
+            if behind:
+                tx.cache.enqueue(self.services.cache.node, self.image.id)
+
         try:
-            self._next()
-        except errors.DataUnavailable:
-            if self._missing:
-                return False
-            raise
-        return True
+            self.services.db.run(change)
+        except errors.ImagepipeError as error:
+            LOG.warning('Sending of image %s could not be notified: %s', self.image.id, error)
+        if behind:
+            self.services.cache.wanted.set()
 
-    def plain_file(self) -> 'Reader | None':
-        """The open reader if it is a file of exactly these bytes."""
-        reader = self._reader
-        return reader if hasattr(reader, 'fileno') and _length(reader) == self._image.size else None
-
-    def read(self, size: int) -> bytes:
-        wanted = min(size, self._stop - self._at)
-        while wanted:
-            try:
-                piece = self._reader.read(wanted)
-            except _STORE_ERRORS as error:
-                self._failed(error)
-                continue
-            if piece:
-                self._at += len(piece)
-                return piece
-            self._failed('the data ended early')
-        return b''
-
-    def close(self) -> None:
-        reader, self._reader = self._reader, None
-        if reader is not None:
-            reader.close()
-
-    def _failed(self, reason: object) -> None:
-        LOG.warning('Image %s could not be read on at byte %s: %s', self._image.id, self._at, reason)
-        self.close()
-        self._next()
-
-    def _next(self) -> None:
-        while self._left:
-            location = self._left.pop(0)
-            try:
-                self._reader = self._stores[location.store].open(location.url, self._at)
-            except _STORE_ERRORS as error:
-                self._missing = self._missing and isinstance(error, errors.StoreObjectMissing)
-                LOG.warning(
-                    'Image %s could not be opened in store %s: %s', self._image.id, location.store, error
-                )
-            else:
-                return
-        raise errors.DataUnavailable(image_id=self._image.id)
-
-
-def _length(reader: 'Reader') -> int:
-    at = reader.tell()
-    length = reader.seek(0, 2)
-    reader.seek(at)
-    return length
+    def _payload(self, sent: int) -> dict[str, object]:
+        return {
+            'bytes_sent': sent,
+            'image_id': self.image.id,
+            'owner_id': self.image.owner,
+            'receiver_tenant_id': self.context.project_id,
+            'receiver_user_id': self.context.user_id,
+            **({'destination_ip': self.to} if self.cached else {}),
+        }

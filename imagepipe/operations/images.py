@@ -1,23 +1,27 @@
 """Images: created, looked up, listed and changed."""
 
 import dataclasses
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, TypeVar
 
 from oslo_utils import uuidutils
 
 from imagepipe import errors
 from imagepipe.context import RequestContext
-from imagepipe.domain import patch, properties
+from imagepipe.domain import patch, properties, protections
 from imagepipe.domain.event import Event, image_payload
 from imagepipe.domain.image import Image, Visibility
 from imagepipe.domain.listing import ListQuery
 from imagepipe.domain.patch import Change
+from imagepipe.domain.protections import Operation
+from imagepipe.operations.location_patches import Drafting, LocationPatch
 from imagepipe.policies import images as rules
 
 if TYPE_CHECKING:
     from imagepipe.db.transaction import Transaction
     from imagepipe.services import Services
+
+Found = TypeVar('Found')
 
 #: What a visibility needs besides the right to create or change the image.
 _VISIBILITY_RULES = {
@@ -30,13 +34,11 @@ _VISIBILITY_RULES = {
 class ShownImage:
     """An image with what its representation needs besides.
 
-    progress: the os_glance_* properties, from the image's latest import. locations: store, URL
-    and metadata of each active location, loaded only where the configuration shows them.
+    locations: store, URL and metadata of each active location; None where the configuration shows none.
     """
 
     image: Image
-    progress: Mapping[str, str] = dataclasses.field(default_factory=dict)
-    locations: tuple[tuple[str, str, Mapping[str, object]], ...] = ()
+    locations: tuple[tuple[str, str, Mapping[str, object]], ...] | None = None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -51,16 +53,20 @@ def create(services: 'Services', context: RequestContext, attributes: Mapping[st
     """Create an image from attributes that fit the schema.
 
     Raises PropertyReadOnly, PropertyReserved, OwnerForbidden, PolicyForbids, TooManyProperties,
-    TooManyTags, ImageIdTaken.
+    TooManyTags, ImageIdTaken, ImageCountExceeded, LimitsUnavailable.
     """
     image = _new(attributes, context)
     _authorize_create(services, context, image, attributes)
+    rights = services.protections.rights(context)
+    protections.check_new(rights, image.properties)
     _check_quotas(services, image, None)
+    limits = services.quota.limits(image.owner)
 
     def change(tx: 'Transaction') -> ShownImage:
-        added = tx.images.add(image)
+        added = tx.images.add(image, fresh='id' not in attributes)
+        services.quota.moved(tx, None, added, limits)
         tx.notify(Event.IMAGE_CREATE, image_payload(added))
-        return ShownImage(image=added)
+        return _shown(services, context, tx, [added])[0]
 
     return services.db.run(change)
 
@@ -71,14 +77,18 @@ def get(services: 'Services', context: RequestContext, image_id: str) -> ShownIm
     def look(tx: 'Transaction') -> ShownImage:
         image = tx.images.get(context, image_id)
         services.policy.authorize_image(context, rules.GET_IMAGE, image)
-        return _shown(services, tx, [image])[0]
+        return _shown(services, context, tx, [image])[0]
 
-    return services.db.read(look)
+    return _look(services, look)
 
 
 def search(services: 'Services', context: RequestContext, query: ListQuery) -> Page:
     """A page of images. Raises PolicyForbids, InvalidMarker, MarkerForbidden."""
     services.policy.authorize(context, rules.GET_IMAGES)
+    rights = services.protections.rights(context)
+    if not all(rights.allows(Operation.READ, name) for name, _ in query.properties):
+        # It looks absent to the caller, so no image has it: a filter tells as little as an image.
+        query = dataclasses.replace(query, impossible=True)
 
     def look(tx: 'Transaction') -> Page:
         found = tx.images.list(context, query)
@@ -86,9 +96,9 @@ def search(services: 'Services', context: RequestContext, query: ListQuery) -> P
         # The last image shown, so that a page hidden in part does not give away what is hidden.
         full = 0 < query.limit == len(found)
         marker = (visible or found)[-1].id if full else None
-        return Page(images=tuple(_shown(services, tx, visible)), next_marker=marker)
+        return Page(images=tuple(_shown(services, context, tx, visible)), next_marker=marker)
 
-    return services.db.read(look)
+    return _look(services, look, several=bool(query.marker or query.properties or query.tags))
 
 
 def update(
@@ -97,20 +107,32 @@ def update(
     """Apply a patch, all of it or nothing.
 
     Raises ImageNotFound, PolicyForbids, OwnerForbidden, TooManyProperties, TooManyTags, and what
-    patch.apply raises.
+    patch.apply and LocationPatch raise.
     """
     if not changes:
         return get(services, context, image_id)
+    rights = services.protections.rights(context)
+
+    def decided(image: Image, drafting: Drafting) -> Image:
+        if any(change.name != 'locations' for change in changes):
+            services.policy.authorize_image(context, rules.MODIFY_IMAGE, image)
+        _authorize_changes(services, context, image, changes)
+        protections.check_changes(rights, image, changes)
+        changed = patch.apply(image, changes, drafting)
+        _check_quotas(services, changed, image)
+        return changed
+
+    located = LocationPatch(services, context, image_id, changes, decided)
+    located.prepare()
 
     def change(tx: 'Transaction') -> ShownImage:
         image = tx.images.get(context, image_id)
-        services.policy.authorize_image(context, rules.MODIFY_IMAGE, image)
-        _authorize_changes(services, context, image, changes)
-        changed = patch.apply(image, changes)
-        _check_quotas(services, changed, image)
+        changed, drafting = located.applied(tx, image)
         saved = tx.images.save(changed, expected=image)
+        services.quota.moved(tx, image, saved)
+        drafting.save(tx, saved)
         tx.notify(Event.IMAGE_UPDATE, image_payload(saved))
-        return _shown(services, tx, [saved])[0]
+        return _shown(services, context, tx, [saved])[0]
 
     return services.db.run(change)
 
@@ -135,17 +157,16 @@ def _new(attributes: Mapping[str, object], context: RequestContext) -> Image:
 def _authorize_create(
     services: 'Services', context: RequestContext, image: Image, attributes: Mapping[str, object]
 ) -> None:
-    if not context.is_admin and image.owner != context.project_id:
+    if not context.is_admin and (image.owner is None or image.owner != context.project_id):
         raise errors.OwnerForbidden(owner=image.owner)
-    services.policy.authorize(
-        context,
-        rules.ADD_IMAGE,
-        {
-            'project_id': image.owner,
-            'owner': image.owner,
-            'visibility': attributes.get('visibility', Visibility.PRIVATE.value),
-        },
-    )
+    target = {
+        'project_id': image.owner,
+        'owner': image.owner,
+        'visibility': attributes.get('visibility', Visibility.PRIVATE.value),
+    }
+    services.policy.authorize(context, rules.ADD_IMAGE, target)
+    if 'id' in attributes:
+        services.policy.authorize(context, rules.SET_IMAGE_ID, target)
     _authorize_visibility(services, context, image, image.visibility)
 
 
@@ -182,17 +203,24 @@ def _check_quotas(services: 'Services', image: Image, before: Image | None) -> N
         properties.check_tags(image.tags, services.conf.image_tag_quota)
 
 
-def _shown(services: 'Services', tx: 'Transaction', images: Sequence[Image]) -> list[ShownImage]:
-    ids = [image.id for image in images]
-    if not ids:
-        return []
-    progress = tx.imports.progress_of(ids)
-    conf = services.conf
-    wanted = conf.show_image_direct_url or conf.show_multiple_locations
-    located = tx.images.locations_of(ids) if wanted else {}
-    return [
-        ShownImage(
-            image=image, progress=progress.get(image.id, {}), locations=tuple(located.get(image.id, ()))
-        )
-        for image in images
-    ]
+def _look(
+    services: 'Services', operation: Callable[['Transaction'], Found], *, several: bool = False
+) -> Found:
+    """Most requests ask one statement, and need not wait for the begin and the end of a snapshot."""
+    if several or _shows_locations(services):
+        return services.db.snapshot(operation)
+    return services.db.read(operation)
+
+
+def _shows_locations(services: 'Services') -> bool:
+    return services.conf.show_image_direct_url or services.conf.show_multiple_locations
+
+
+def _shown(
+    services: 'Services', context: RequestContext, tx: 'Transaction', images: Sequence[Image]
+) -> list[ShownImage]:
+    readable = services.protections.rights(context).readable(images)
+    if not images or not _shows_locations(services):
+        return [ShownImage(image=image) for image in readable]
+    located = tx.images.locations_of([image.id for image in images])
+    return [ShownImage(image=image, locations=tuple(located.get(image.id, ()))) for image in readable]

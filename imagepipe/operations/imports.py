@@ -5,16 +5,26 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from oslo_utils import uuidutils
-from osprofiler import profiler
 
 from imagepipe import errors
 from imagepipe.context import RequestContext
-from imagepipe.domain import steps
-from imagepipe.domain.event import Event, image_payload, task_payload
+from imagepipe.domain.event import Event, image_payload
 from imagepipe.domain.image import Image, Status
-from imagepipe.domain.import_ import Import, ImportQuery, ImportState, Method, Plan, Step, Target
+from imagepipe.domain.import_ import (
+    AS_SOURCE,
+    Claim,
+    Import,
+    ImportQuery,
+    ImportState,
+    Method,
+    Plan,
+    Step,
+    Target,
+)
 from imagepipe.domain.import_request import ImportRequest
-from imagepipe.domain.location import Location, LocationState
+from imagepipe.domain.location import Location
+from imagepipe.operations import acceptance, copies, delegation, injection, targets
+from imagepipe.operations.terms import Terms
 from imagepipe.policies import images as image_rules
 from imagepipe.policies import imports as rules
 
@@ -23,36 +33,57 @@ if TYPE_CHECKING:
     from imagepipe.services import Services
 
 #: The status an image must have for each method (reference, section 9.1).
-NEEDED = {Method.GLANCE_DIRECT: Status.UPLOADING, Method.WEB_DOWNLOAD: Status.QUEUED}
+NEEDED = {
+    Method.GLANCE_DIRECT: Status.UPLOADING,
+    Method.WEB_DOWNLOAD: Status.QUEUED,
+    Method.GLANCE_DOWNLOAD: Status.QUEUED,
+}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ImportRecord:
-    """An import with its steps and locations, as far as the caller may see it."""
+    """An import with its steps and locations, as far as the caller may see it.
+
+    waits_for_host: nobody has it, and only workers of this host can run it.
+    """
 
     import_: Import
     steps: tuple[Step, ...]
     locations: tuple[Location, ...]
     source_visible: bool
+    waits_for_host: str | None = None
 
 
 def methods(services: 'Services') -> list[str]:
-    """The import methods that are enabled and that can work here."""
+    """The import methods that are enabled and that can work as this service is configured."""
     known = {method.value for method in Method}
     if services.secrets is None:
         known.discard(Method.WEB_DOWNLOAD)  # its URL could not be kept
+    if services.identity is None:
+        known.discard(Method.GLANCE_DOWNLOAD)  # its user's rights could not be kept
     return [name for name in services.conf.enabled_import_methods if name in known]
 
 
-def start(services: 'Services', context: RequestContext, image_id: str, request: ImportRequest) -> Import:
-    """Accept an import: everything it needs is recorded when this returns.
+def offered(services: 'Services') -> list[str]:
+    """The import methods that clients are told of: none while, for minutes, none has worked."""
+    return methods(services) if services.availability.imports_work() else []
+
+
+def start(
+    services: 'Services', context: RequestContext, image_id: str, request: ImportRequest
+) -> Import | None:
+    """Accept an import: everything it needs is recorded when this returns. None: nothing is to be done.
 
     Raises ImageNotFound, ImportMethodDisabled, ImportWrongStatus, FormatsNotSetForImport,
     PolicyForbids, ImportInProgress, UnknownImportStore, StoresConflict, SourceInvalid,
-    SourceRefused, ExpectedRequired, QuotaExceeded.
+    SourceRefused, RemoteImageInvalid, ExpectedRequired, QuotaExceeded, StagedQuotaExceeded,
+    UploadingCountExceeded, what Terms.read and copies.start() raise; of Keystone DelegationRefused,
+    NotAuthenticated, IdentityUnavailable.
     """
     if request.method not in methods(services):
         raise errors.ImportMethodDisabled(method=request.method)
+    if request.method == Method.COPY_IMAGE:
+        return copies.start(services, context, image_id, request)
 
     def acceptable(tx: 'Transaction') -> Image:
         image = tx.images.get(context, image_id)
@@ -60,25 +91,34 @@ def start(services: 'Services', context: RequestContext, image_id: str, request:
         _check_image(tx, image, request.method)
         return image
 
-    image = services.db.read(acceptable)
-    plan = make_plan(services, image, request)
+    image = services.db.snapshot(acceptable)
+    plan = dataclasses.replace(
+        make_plan(services, image, request), **injection.frozen(services, context, request.method)
+    )
     if request.method == Method.WEB_DOWNLOAD:
         _check_source(services, request)
+    elif request.remote is not None:
+        request.remote.check()
+    terms = Terms.read(services, context, image)
+    plan = terms.frozen(plan)
 
-    def change(tx: 'Transaction') -> Import:
+    def change(tx: 'Transaction', trust_id: str | None = None) -> Import:
         image = acceptable(tx)
+        terms.check(image)
+        if request.method == Method.GLANCE_DIRECT:
+            tx.transfers.hold(image.id)
         importing = image.to(Status.IMPORTING)
-        record, frozen = _record(services, context, tx, image, request, plan)
         tx.images.save(importing, expected=image)
-        record = tx.imports.add(record)
-        tx.steps.plan(record.id, steps.names(frozen))
-        for target in frozen.targets:
-            tx.locations.add(_pending(record, target))
+        services.quota.moved(tx, image, importing, plan.limits)
+        record = _record(services, context, tx, image, request, plan, trust_id)
         tx.notify(Event.IMAGE_UPDATE, image_payload(importing))
-        tx.notify(Event.TASK_CREATE, task_payload(record))
-        return record
+        return acceptance.accept(tx, record)
 
-    return services.db.run(change)
+    if request.remote is None:
+        return acceptance.posted(services, services.db.run(change))
+    with delegation.delegated(services, context) as trust_id:
+        record = services.db.run(lambda tx: change(tx, trust_id))
+    return acceptance.posted(services, record)
 
 
 def make_plan(services: 'Services', image: Image, request: ImportRequest) -> Plan:
@@ -88,15 +128,17 @@ def make_plan(services: 'Services', image: Image, request: ImportRequest) -> Pla
     if request.method in flow.expected_required and not set(request.expected) - {'size'}:
         raise errors.ExpectedRequired(method=request.method, algorithms=', '.join(_wanted_digests(conf)))
     digests = dict.fromkeys([*_wanted_digests(conf), *(set(request.expected) - {'size'})])
+    remote = request.remote is not None
     return Plan(
-        disk_format=image.disk_format,
-        container_format=image.container_format,
+        disk_format=AS_SOURCE if remote else image.disk_format,
+        container_format=AS_SOURCE if remote else image.container_format,
         targets=_targets(services, image, request),
         must_succeed=request.must_succeed,
         digests=tuple(digests),
         os_hash_algo=conf.hashing_algorithm,
         expected=dict(request.expected),
-        decompress=request.method in flow.decompress_methods and image.disk_format in flow.decompress_formats,
+        decompress=request.method in flow.decompress_methods
+        and (remote or image.disk_format in flow.decompress_formats),
         size_cap=conf.image_size_cap,
         max_virtual_size=conf.image_format.max_virtual_size,
         fetch_attempts=flow.fetch_attempts,
@@ -104,6 +146,10 @@ def make_plan(services: 'Services', image: Image, request: ImportRequest) -> Pla
         restage_attempts=flow.restage_attempts,
         backoff=flow.backoff,
         step_events=flow.step_events,
+        keep_failed=conf.staging.keep_failed,
+        convert_formats=tuple(flow.convert_formats),
+        property_prefixes=tuple(conf.glance_download_properties.extra_properties),
+        property_quota=conf.image_property_quota,
     )
 
 
@@ -113,17 +159,17 @@ def _wanted_digests(conf: object) -> list[str]:
 
 def _targets(services: 'Services', image: Image, request: ImportRequest) -> tuple[Target, ...]:
     flow = services.conf.import_flow
-    converted = (
-        request.method in flow.convert_methods
-        and image.disk_format in flow.convert_formats
-        and image.container_format == 'bare'
+    as_it_comes = image.disk_format if request.remote is None else AS_SOURCE
+    converted = request.method in flow.convert_methods and (
+        request.remote is not None  # the flow decides, when the source has said what it is
+        or (image.disk_format in flow.convert_formats and image.container_format == 'bare')
     )
     representations: dict[str, str] = {}
-    targets = []
-    for store in choose_stores(services, request):
-        wanted = flow.target_formats.get(store, image.disk_format) if converted else image.disk_format
+    found = []
+    for store in targets.choose_stores(services, request):
+        wanted = flow.target_formats.get(store, as_it_comes) if converted else as_it_comes
         representation = representations.setdefault(wanted, uuidutils.generate_uuid())
-        targets.append(
+        found.append(
             Target(
                 store=store,
                 disk_format=wanted,
@@ -131,38 +177,7 @@ def _targets(services: 'Services', image: Image, request: ImportRequest) -> tupl
                 location_id=uuidutils.generate_uuid(),
             )
         )
-    return tuple(targets)
-
-
-def choose_stores(services: 'Services', request: ImportRequest) -> Sequence[str]:
-    """The stores an import writes to (reference, section 9.2)."""
-    stores = services.stores
-    if not stores.multi:
-        if not request.must_succeed:
-            raise errors.InvalidBody(reason="'all_stores_must_succeed' needs several stores")
-        return (stores.default,)
-    ways = [
-        name
-        for name, given in (
-            ("'all_stores'", request.all_stores),
-            ("'stores'", request.stores is not None),
-            # openstacksdk names its one store both ways.
-            (
-                'X-Image-Meta-Store',
-                request.store_header is not None and request.stores != (request.store_header,),
-            ),
-        )
-        if given
-    ]
-    if len(ways) > 1:
-        raise errors.StoresConflict(first=ways[0], second=ways[1])
-    if request.all_stores:
-        return [store_id for store_id, store in stores.items() if not store.read_only]
-    chosen = request.stores or (request.store_header or stores.default,)
-    for store_id in chosen:
-        if store_id not in stores or stores[store_id].read_only:
-            raise errors.UnknownImportStore(store=store_id)
-    return chosen
+    return tuple(found)
 
 
 def _check_image(tx: 'Transaction', image: Image, method: str) -> None:
@@ -189,58 +204,39 @@ def _record(
     image: Image,
     request: ImportRequest,
     plan: Plan,
-) -> tuple[Import, Plan]:
+    trust_id: str | None,
+) -> Import:
     staged = None
     if request.method == Method.GLANCE_DIRECT:
         staged = tx.transfers.staged(image.id)
         if staged is None:
             raise errors.UploadInProgress(image_id=image.id)
-        plan = dataclasses.replace(plan, transfer_id=staged.id)
-    reserved = services.quota.reserve_import(tx, image.owner, staged.size if staged else None, plan)
-    record = Import(
-        id=uuidutils.generate_uuid(),
-        image_id=image.id,
-        owner=image.owner,
-        user_id=context.user_id,
-        request_id=context.request_id,
-        method=request.method,
-        state=ImportState.ACCEPTED,
-        plan=plan,
-        logbook_id=uuidutils.generate_uuid(),
-        flow_id=uuidutils.generate_uuid(),
+        plan = dataclasses.replace(plan, transfer_id=staged.id, staged_store=staged.store)
+    return acceptance.new(
+        services,
+        context,
+        image,
+        Method(request.method),
+        plan,
         source_url=services.secrets.encrypt(request.uri) if request.uri else None,
         source_shown=services.fetcher.shown(request.uri) if request.uri else None,
-        reserved=reserved,
-        result={'stores': {target.store: {'status': 'pending'} for target in plan.targets}},
-        trace=_trace(),
+        source_image=request.remote,
+        trust_id=trust_id,
+        staged_host=staged.host if staged else None,
+        reserved=services.quota.reserve_import(tx, image.owner, staged.size if staged else None, plan),
+        task_input=request.task_input,
+        retry_of=request.retry_of,
+        **acceptance.burden(services, staged.size if staged else plan.expected.get('size')),
     )
-    return record, plan
-
-
-def _pending(record: Import, target: Target) -> Location:
-    return Location(
-        id=target.location_id,
-        image_id=record.image_id,
-        representation_id=target.representation_id,
-        import_id=record.id,
-        store=target.store,
-        state=LocationState.PENDING,
-    )
-
-
-def _trace() -> dict[str, str] | None:
-    """Where the import's own trace points hang in the request's trace."""
-    current = profiler.get()
-    return None if current is None else {'base_id': current.get_base_id(), 'parent_id': current.get_id()}
 
 
 def get(services: 'Services', context: RequestContext, import_id: str) -> ImportRecord:
     """One import. Raises ImportNotFound."""
 
     def look(tx: 'Transaction') -> ImportRecord:
-        return _records(services, context, tx, [_visible(services, context, tx, import_id)])[0]
+        return records(services, context, tx, [visible(services, context, tx, import_id)])[0]
 
-    return services.db.read(look)
+    return services.db.snapshot(look)
 
 
 def of_image(services: 'Services', context: RequestContext, image_id: str) -> list[ImportRecord]:
@@ -249,40 +245,62 @@ def of_image(services: 'Services', context: RequestContext, image_id: str) -> li
     def look(tx: 'Transaction') -> list[ImportRecord]:
         image = tx.images.get(context, image_id)
         services.policy.authorize_image(context, rules.GET_IMPORT, image)
-        return _records(services, context, tx, tx.imports.of_image(image_id))
+        return records(services, context, tx, tx.imports.of_image(image_id))
 
-    return services.db.read(look)
+    return services.db.snapshot(look)
 
 
 def search(services: 'Services', context: RequestContext, query: ImportQuery) -> list[ImportRecord]:
     """The imports of the caller's project; an administrator's: of all."""
+    services.policy.authorize(context, rules.GET_IMPORTS, {'project_id': context.project_id})
+    if not context.is_admin and context.project_id is None:
+        return []
     if not context.is_admin:
         query = dataclasses.replace(query, owner=context.project_id)
-    services.policy.authorize(context, rules.GET_IMPORTS, {'project_id': context.project_id})
 
     def look(tx: 'Transaction') -> list[ImportRecord]:
-        return _records(services, context, tx, tx.imports.search(query))
+        return records(services, context, tx, tx.imports.search(query))
 
-    return services.db.read(look)
+    return services.db.snapshot(look)
 
 
 def cancel(services: 'Services', context: RequestContext, import_id: str) -> ImportRecord:
     """Decide that the import is reverted. Raises ImportNotCancellable past its commit point."""
 
     def change(tx: 'Transaction') -> ImportRecord:
-        record = _visible(services, context, tx, import_id)
-        services.policy.authorize(context, rules.CANCEL_IMPORT, _target(record))
+        record = visible(services, context, tx, import_id)
+        services.policy.authorize(context, rules.CANCEL_IMPORT, target(record))
         if not tx.imports.revert(record.id, ImportState.CANCELLED, errors.ImportCancelled()):
             raise errors.ImportNotCancellable(import_id=record.id, state=record.state.value)
-        return _records(services, context, tx, [tx.imports.get(record.id)])[0]
+        return records(services, context, tx, [tx.imports.get(record.id)])[0]
 
     return services.db.run(change)
 
 
-def _visible(services: 'Services', context: RequestContext, tx: 'Transaction', import_id: str) -> Import:
-    """The import, for its project, and for whoever sees its image."""
+def release(services: 'Services', context: RequestContext, import_id: str) -> tuple[str, ImportRecord]:
+    """Take the import away from the worker that has claimed it, and say who that was; no attempt is counted.
+
+    The worker can write nothing any more and stops the import as soon as it asks. Raises
+    ImportNotFound, ImportNotClaimed.
+    """
+
+    def change(tx: 'Transaction') -> tuple[str, ImportRecord]:
+        record = tx.imports.get(import_id)
+        if record.claim_owner is None:
+            raise errors.ImportNotClaimed(import_id=record.id, state=record.state.value)
+        claim = Claim(
+            import_id=record.id, image_id=record.image_id, owner=record.claim_owner, epoch=record.epoch
+        )
+        tx.imports.release(claim)
+        return record.claim_owner, records(services, context, tx, [tx.imports.get(import_id)])[0]
+
+    return services.db.run(change)
+
+
+def visible(services: 'Services', context: RequestContext, tx: 'Transaction', import_id: str) -> Import:
+    """The import, for its project, and for whoever sees its image. Raises ImportNotFound."""
     record = tx.imports.get(import_id)
-    if _own(context, record):
+    if owns(context, record):
         return record
     try:
         image = tx.images.get(context, record.image_id)
@@ -292,26 +310,37 @@ def _visible(services: 'Services', context: RequestContext, tx: 'Transaction', i
     return record
 
 
-def _own(context: RequestContext, record: Import) -> bool:
+def owns(context: RequestContext, record: Import) -> bool:
+    """Whether it is an import of the caller's project, or the caller an administrator."""
     return context.is_admin or (record.owner is not None and record.owner == context.project_id)
 
 
-def _target(record: Import) -> dict[str, object]:
+def sees_source(services: 'Services', context: RequestContext, record: Import) -> bool:
+    """Whether the caller may see what the import reads."""
+    return services.policy.allows(context, rules.GET_IMPORT_SOURCE, target(record))
+
+
+def target(record: Import) -> dict[str, object]:
+    """What rules about an import are asked of."""
     return {'project_id': record.owner, 'owner': record.owner, 'image_id': record.image_id}
 
 
-def _records(
+def records(
     services: 'Services', context: RequestContext, tx: 'Transaction', found: Sequence[Import]
 ) -> list[ImportRecord]:
+    """Imports with their steps and locations, in two statements; in three if one may wait for a host."""
     ids = [record.id for record in found]
     of_steps = tx.steps.of_imports(ids) if ids else {}
     of_locations = tx.locations.of_imports(ids) if ids else {}
+    staged = [record.id for record in found if record.live and record.staged_host is not None]
+    hosts = tx.bindings.of(staged) if staged else {}
     return [
         ImportRecord(
             import_=record,
             steps=tuple(of_steps[record.id]),
             locations=tuple(of_locations[record.id]),
-            source_visible=services.policy.allows(context, rules.GET_IMPORT_SOURCE, _target(record)),
+            source_visible=sees_source(services, context, record),
+            waits_for_host=hosts.get(record.id),
         )
         for record in found
     ]

@@ -1,14 +1,18 @@
 """Tasks of Glance: imports, under the rights of the tasks API."""
 
+import dataclasses
 from typing import TYPE_CHECKING
 
 from imagepipe import errors
 from imagepipe.context import RequestContext
-from imagepipe.domain.import_ import Import
-from imagepipe.operations import imports
+from imagepipe.domain import properties
+from imagepipe.domain.import_ import Import, Method
+from imagepipe.domain.import_request import ImportRequest
+from imagepipe.domain.protections import Operation
+from imagepipe.domain.task import TaskQuery, TaskRequest
+from imagepipe.operations import deletion, images, imports
 from imagepipe.operations.imports import ImportRecord
 from imagepipe.policies import images as image_rules
-from imagepipe.policies import imports as import_rules
 from imagepipe.policies import tasks as rules
 
 if TYPE_CHECKING:
@@ -27,25 +31,75 @@ def of_image(services: 'Services', context: RequestContext, image_id: str) -> li
         services.policy.authorize_image(context, image_rules.GET_IMAGE, image)
         return tx.imports.of_image(image_id)
 
-    found = services.db.read(look)
-    own = [record for record in found if context.is_admin or record.owner == context.project_id]
+    found = services.db.snapshot(look)
     return [
         ImportRecord(
-            import_=record, steps=(), locations=(), source_visible=_sees_source(services, context, record)
+            import_=_readable(services, context, record),
+            steps=(),
+            locations=(),
+            source_visible=imports.sees_source(services, context, record),
         )
-        for record in own
+        for record in found
+        if imports.owns(context, record)
     ]
+
+
+def authorize(services: 'Services', context: RequestContext) -> None:
+    """The caller may use the tasks API. Raises PolicyForbids."""
+    services.policy.authorize(context, rules.TASKS_API_ACCESS)
 
 
 def get(services: 'Services', context: RequestContext, task_id: str) -> ImportRecord:
     """One task. Raises PolicyForbids, TaskNotFound."""
-    services.policy.authorize(context, rules.TASKS_API_ACCESS)
+    authorize(services, context)
     try:
-        return imports.get(services, context, task_id)
+        found = imports.get(services, context, task_id)
     except errors.ImportNotFound as error:
         raise errors.TaskNotFound(task_id=task_id) from error
+    return dataclasses.replace(found, import_=_readable(services, context, found.import_))
 
 
-def _sees_source(services: 'Services', context: RequestContext, record: Import) -> bool:
-    target = {'project_id': record.owner, 'owner': record.owner, 'image_id': record.image_id}
-    return services.policy.allows(context, import_rules.GET_IMPORT_SOURCE, target)
+def search(services: 'Services', context: RequestContext, query: TaskQuery) -> list[Import]:
+    """A page of tasks; of the caller's project where the caller is no administrator.
+
+    Raises PolicyForbids, InvalidMarker.
+    """
+    authorize(services, context)
+    if not context.is_admin and context.project_id is None:
+        return []
+    if not context.is_admin:
+        query = dataclasses.replace(query, owner=context.project_id)
+    return services.db.snapshot(lambda tx: tx.imports.tasks(query))
+
+
+def start(services: 'Services', context: RequestContext, asked: TaskRequest) -> ImportRecord:
+    """Make an image and import its data by web-download: what a client would do with two calls.
+
+    Whatever either call checks is checked here, by the same operations. Raises what they raise;
+    then there is no image.
+    """
+    authorize(services, context)
+    services.fetcher.check(asked.import_from)  # before the image's id is used up
+    request = ImportRequest(
+        method=Method.WEB_DOWNLOAD.value, uri=asked.import_from, task_input=asked.recorded()
+    )
+    shown = images.create(services, context, asked.image_properties)
+    try:
+        accepted = imports.start(services, context, shown.image.id, request)
+    except errors.ImagepipeError:
+        deletion.withdraw(services, shown.image)
+        raise
+    return get(services, context, accepted.id)
+
+
+def _readable(services: 'Services', context: RequestContext, record: Import) -> Import:
+    """The import as a task, without the properties of its image that the caller may not read."""
+    if record.task_input is None:
+        return record
+    rights = services.protections.rights(context)
+    shown = {
+        name: value
+        for name, value in record.task_input['image_properties'].items()
+        if name in properties.BASE or rights.allows(Operation.READ, name)
+    }
+    return dataclasses.replace(record, task_input={**record.task_input, 'image_properties': shown})

@@ -4,6 +4,7 @@ A transfer's reservations are released in the transaction that ends it; its row 
 its bytes are gone, so that whoever finds a dead process's row knows what to remove.
 """
 
+import contextlib
 import dataclasses
 import logging
 import time
@@ -17,6 +18,7 @@ from imagepipe.domain.event import Event, Priority, image_payload
 from imagepipe.domain.image import Image, Status
 from imagepipe.domain.reception import staged
 from imagepipe.domain.transfer import Transfer, TransferKind, TransferState
+from imagepipe.domain.usage import Limits
 
 if TYPE_CHECKING:
     from imagepipe.db.transaction import Transaction
@@ -31,12 +33,13 @@ _AGAIN = 1.0
 #: The longest that a moving transfer goes without asking whether it is still wanted.
 _LOOK = 5.0
 
-_RECEIVING = frozenset({Status.SAVING, Status.UPLOADING})
+#: The status of an image while a transfer of this kind runs.
+RECEIVING = {TransferKind.UPLOAD: Status.SAVING, TransferKind.STAGE: Status.UPLOADING}
 
 
 def new(
     services: 'Services',
-    image_id: str,
+    image: Image,
     kind: TransferKind,
     *,
     part: str,
@@ -45,28 +48,34 @@ def new(
 ) -> Transfer:
     """A transfer by this process, not yet recorded."""
     transfer_id = uuidutils.generate_uuid()
-    return Transfer(
+    transfer = Transfer(
         id=transfer_id,
-        image_id=image_id,
+        image_id=image.id,
         kind=kind,
         state=TransferState.OPEN,
         store=store,
-        object_name=names.object_name(image_id, transfer_id, 1, part),
+        object_name=names.object_name(image.id, transfer_id, 1, part),
         owner=services.name,
+        project=image.owner,
         reserved=reserved,
     )
+    return dataclasses.replace(transfer, host=services.staging.host if staged(transfer) else None)
 
 
 def record(
-    services: 'Services', tx: 'Transaction', transfer: Transfer, image: Image, receiving: Status
+    services: 'Services', tx: 'Transaction', transfer: Transfer, image: Image, limits: Limits
 ) -> Image:
     """Move the image, reserve, and write the transfer: all of it before the first byte.
 
-    Raises InvalidTransition, ImageChanged, QuotaExceeded, StagingFull.
+    Raises InvalidTransition, ImageChanged, UploadingCountExceeded, QuotaExceeded,
+    StagedQuotaExceeded, StagingFull.
     """
-    saved = tx.images.save(image.to(receiving), expected=image)
-    services.quota.reserve_transfer(tx, transfer, image.owner, transfer.reserved)
+    saved = tx.images.save(image.to(RECEIVING[transfer.kind]), expected=image)
+    services.quota.moved(tx, image, saved, limits)
+    services.quota.reserve_transfer(tx, transfer, transfer.reserved, limits)
     tx.transfers.add(transfer, services.conf.transfers.lease_seconds)
+    if transfer.host is not None:
+        tx.conductors.known(transfer.host)  # even without a conductor there it can be given up
     tx.notify(Event.IMAGE_UPDATE, image_payload(saved))
     return saved
 
@@ -75,14 +84,15 @@ class Keeper:
     """Keeps a transfer alive while its bytes move; called with the bytes seen so far.
 
     Prolongs the lease every third of it, or every few seconds, which is also how soon an upload
-    learns that its image was deleted; reserves room for data of unknown size in steps.
-    Raises TransferLost, ImageGone, QuotaExceeded, StagingFull.
+    learns that its image was deleted; reserves room for data of unknown size in steps, within the
+    limits that were read before the first byte.
+    Raises TransferLost, ImageGone, QuotaExceeded, StagedQuotaExceeded, StagingFull.
     """
 
-    def __init__(self, services: 'Services', transfer: Transfer, image: Image) -> None:
+    def __init__(self, services: 'Services', transfer: Transfer, limits: Limits) -> None:
         self.transfer = transfer
         self._services = services
-        self._owner = image.owner
+        self._limits = limits
         self._lease = services.conf.transfers.lease_seconds
         self._extend()
 
@@ -111,16 +121,16 @@ class Keeper:
     def _reserve(self, needed: int) -> None:
         try:
             self._reserve_exactly(max(needed, STEP))
-        except (errors.QuotaExceeded, errors.StagingFull):
+        except errors.TooLarge:
             self._reserve_exactly(needed)
 
     def _reserve_exactly(self, amount: int) -> None:
         reserved = self.transfer.reserved + amount
 
         def change(tx: 'Transaction') -> bool:
-            self._services.quota.reserve_transfer(tx, self.transfer, self._owner, amount)
             if not tx.transfers.keep(self.transfer, self._lease, reserved=reserved):
                 raise _lost(tx, self.transfer)
+            self._services.quota.reserve_transfer(tx, self.transfer, amount, self._limits)
             return True
 
         self._continue(self._services.db.run(change))
@@ -180,27 +190,43 @@ def _end_ours(services: 'Services', tx: 'Transaction', transfer: Transfer, reaso
     return transfer.store is None or not tx.locations.names_in(transfer.store, [transfer.object_name])
 
 
-def end(services: 'Services', tx: 'Transaction', transfer: Transfer, reason: str) -> None:
-    """End an open transfer: no byte of it counts any more, and the image is queued again."""
-    current = tx.transfers.get(transfer.id)
-    if current is None or not tx.transfers.end(transfer.id, (TransferState.OPEN,)):
+def end(
+    services: 'Services',
+    tx: 'Transaction',
+    transfer: Transfer,
+    reason: str,
+    *,
+    expected: TransferState = TransferState.OPEN,
+) -> None:
+    """End an open transfer, or one in another state: no byte of it counts, and the image is queued again."""
+    if not tx.transfers.end(transfer.id, (expected,)):
         return
-    try:
+    current = tx.transfers.get(transfer.id)  # read now, when it cannot grow any more
+    with contextlib.suppress(errors.ImageNotFound):
         image = tx.images.find(transfer.image_id)
-    except errors.ImageNotFound:
-        return
-    services.quota.release_transfer(tx, current, image.owner)
-    if image.status not in _RECEIVING:
-        return
+        if image.status in RECEIVING.values():
+            requeue(services, tx, image, reason if transfer.kind is TransferKind.UPLOAD else None)
+    services.quota.release_transfer(tx, current)
+
+
+def requeue(services: 'Services', tx: 'Transaction', image: Image, reason: str | None = None) -> None:
+    """The image is queued again, without data. reason: why an upload of it failed. Raises ImageChanged."""
     queued = tx.images.save(image.to(Status.QUEUED).without_data(), expected=image)
-    if transfer.kind is TransferKind.UPLOAD:
+    services.quota.moved(tx, image, queued)
+    if reason is not None:
         tx.notify(Event.IMAGE_UPLOAD, reason, priority=Priority.ERROR)
     tx.notify(Event.IMAGE_UPDATE, image_payload(queued))
 
 
 def remove_bytes(services: 'Services', transfer: Transfer) -> None:
-    """Remove what an ended transfer left, then its row. Raises what store and staging raise."""
-    services.intake.discard(transfer.object_name, store_id=transfer.store, staged=staged(transfer))
+    """Remove what an ended transfer left, then its row. Raises what store and staging raise.
+
+    What is staged on another host is left, with the row, to that one's sweeper.
+    """
+    here = transfer.reachable_from(services.host)
+    services.intake.discard(transfer.object_name, store_id=transfer.store, staged=here and staged(transfer))
+    if not here:
+        return
 
     def forget(tx: 'Transaction') -> None:
         current = tx.transfers.get(transfer.id)
@@ -218,6 +244,21 @@ def sweep(services: 'Services', *, limit: int = 100) -> int:
         LOG.warning('Transfer %s of image %s gave no sign; it is ended', transfer.id, transfer.image_id)
         _sweep_one(services, transfer)
     return len(taken)
+
+
+def end_kept(services: 'Services', *, limit: int = 100) -> int:
+    """End staged data that was kept for a retry until now; how much. Its bytes are sweep()'s to remove."""
+
+    def change(tx: 'Transaction') -> list[Transfer]:
+        overdue = tx.transfers.overdue(limit)
+        for transfer in overdue:
+            end(services, tx, transfer, '', expected=TransferState.FINISHED)
+        return overdue
+
+    ended = services.db.run(change)
+    for transfer in ended:
+        LOG.info('Nobody has retried the import of what was staged for image %s', transfer.image_id)
+    return len(ended)
 
 
 def _sweep_one(services: 'Services', transfer: Transfer) -> None:

@@ -20,6 +20,18 @@ ADMIN_OR_READER = f'{ADMIN} or ({READER})'
 
 SCOPES = ['project']
 
+
+def rule(name: str, check: str, description: str, *operations: tuple[str, str]) -> policy.RuleDefault:
+    """A rule for these calls, each by its method and path."""
+    return policy.DocumentedRuleDefault(
+        name,
+        check,
+        description,
+        [{'method': method, 'path': path} for method, path in operations],
+        scope_types=SCOPES,
+    )
+
+
 RULES = [
     policy.RuleDefault(DEFAULT, '', description='What is asked for under a name that has no rule.'),
     policy.RuleDefault(

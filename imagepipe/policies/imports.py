@@ -7,6 +7,7 @@ from imagepipe.policies import base
 GET_IMPORT = 'get_import'
 GET_IMPORTS = 'get_imports'
 CANCEL_IMPORT = 'cancel_import'
+RETRY_IMPORT = 'retry_import'
 GET_IMPORT_SOURCE = 'get_import_source'
 
 RULES = [
@@ -32,6 +33,13 @@ RULES = [
         base.ADMIN_OR_MEMBER,
         'Cancel an import; it is reverted.',
         [{'method': 'POST', 'path': '/v2/imports/{import_id}/cancel'}],
+        scope_types=base.SCOPES,
+    ),
+    policy.DocumentedRuleDefault(
+        RETRY_IMPORT,
+        base.ADMIN_OR_MEMBER,
+        'Ask once more for an import that failed or was cancelled; what an import needs is asked too.',
+        [{'method': 'POST', 'path': '/v2/imports/{import_id}/retry'}],
         scope_types=base.SCOPES,
     ),
     policy.DocumentedRuleDefault(

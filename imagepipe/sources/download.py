@@ -25,14 +25,23 @@ _CONNECTION = (errors.SourceUnavailable, errors.SourceStalled, errors.SourceTrun
 class Download:
     """A Reader that continues on a new connection where the old one broke.
 
-    It continues only under a strong validator, so it never joins two versions
-    of the data, and only `max_reconnects` times. `offset` is the position of
+    It continues only under a strong validator, or what is `unchanging`, so it
+    never joins two versions of the data, and only `max_reconnects` times. `offset` is the position of
     the next byte in the whole, `total` the whole's length if known.
     Raises SourceNotFound, SourceUnavailable, SourceUnusable, SourceTruncated,
     SourceStalled, SourceTimeout, SourceChanged, SourceRefused, ImportCancelled.
     """
 
-    def __init__(self, ask: Ask, *, watch: Watch, limits: Limits, offset: int, validator: str | None) -> None:
+    def __init__(
+        self,
+        ask: Ask,
+        *,
+        watch: Watch,
+        limits: Limits,
+        offset: int,
+        validator: str | None,
+        unchanging: bool = False,
+    ) -> None:
         self.offset = offset
         self.validator = validator
         self.total: int | None = None
@@ -40,12 +49,23 @@ class Download:
         self._ask = ask
         self._watch = watch
         self._limits = limits
+        self._unchanging = unchanging
         self._reconnects = 0
         self._fruitless = 0
         self._ended = False  # the data ended where it should
         self._closed = False  # by the reader, or by a failure
         self._answer: Answer | None = None
-        self._connect()
+        try:
+            self._connect()
+        except errors.SourceUnavailable as error:
+            if error.facts['reason'] is not Reason.NO_RESUME:
+                raise
+            raise errors.SourceChanged() from None  # whoever has the beginning must read it again
+
+    @property
+    def resumable(self) -> bool:
+        """Whether another download may go on from any offset, with this one's validator."""
+        return self._unchanging or self.validator is not None
 
     def read(self, size: int = -1) -> bytes:
         """Exactly `size` bytes unless the data ends; all of the rest for -1.
@@ -120,7 +140,7 @@ class Download:
     def _may_continue(self, error: errors.ImagepipeError) -> bool:
         if error.facts.get('reason') in (Reason.TOO_SLOW, Reason.NO_RESUME):
             return False
-        return self.validator is not None and self._reconnects < self._limits.max_reconnects
+        return self.resumable and self._reconnects < self._limits.max_reconnects
 
     def _delay(self, error: errors.ImagepipeError) -> float:
         """Doubling from `reconnect_delay`; longer if the server asks for it, within bounds."""
@@ -174,6 +194,8 @@ class Download:
     def _is_same(self, answer: Answer, total: int | None) -> bool:
         if None not in (total, self.total) and total != self.total:
             return False
+        if self._unchanging:
+            return True
         return self.validator is not None and validators.still_valid(self.validator, answer.headers)
 
     def _hang_up(self) -> None:

@@ -19,6 +19,7 @@ from imagepipe.sources.pace import HeadGuard
 from imagepipe.sources.reasons import Reason
 from imagepipe.sources.resolving import Resolver, permitted_addresses
 from imagepipe.sources.rules import UrlRules
+from imagepipe.sources.terms import STRANGER, Terms
 from imagepipe.sources.urls import SourceUrl
 from imagepipe.sources.watch import Watch
 from imagepipe.sources.wire import Wire, dial
@@ -64,27 +65,35 @@ class Fetcher:
         validator: str | None = None,
         cancelled: Callable[[], bool],
         limit: int | None = None,
-        headers: Mapping[str, str] | None = None,
+        terms: Terms = STRANGER,
     ) -> Download:
         """Ask for the data from `offset` on; one attempt, the download itself reconnects.
 
         An offset needs the `validator` of the Download that read the bytes
-        before it: SourceChanged says to start from zero. `headers` go to the
-        origin of `url` only. An announced length over `limit` is refused with
+        before it, or data that `terms` say is unchanging: SourceChanged says
+        to start from zero. `terms` hold for the origin of `url` only. An
+        announced length over `limit` is refused with
         SizeCapExceeded; counting what comes is the pump's. `cancelled` is
         asked at least every 0.2 s while nothing comes. SourceUnavailable has
         the fact `retry_after` (seconds or None) if the server answered.
         """
-        if offset and validator is None:
+        if offset and validator is None and not terms.unchanging:
             raise errors.SourceChanged()
         start = urls.parse(url)
         watch = Watch(cancelled=cancelled, total=self._limits.total_timeout)
 
         def ask(position: int, condition: str | None) -> Answer:
             conditions = _range_headers(position, condition)
-            return self._follow(start, conditions, headers or {}, watch)
+            return self._follow(start, conditions, terms, watch)
 
-        download = Download(ask, watch=watch, limits=self._limits, offset=offset, validator=validator)
+        download = Download(
+            ask,
+            watch=watch,
+            limits=self._limits,
+            offset=offset,
+            validator=validator,
+            unchanging=terms.unchanging,
+        )
         if _media_type(download.content_type) in self._limits.refused_content_types:
             download.close()
             raise errors.SourceUnusable(reason=Reason.WRONG_TYPE)
@@ -93,19 +102,17 @@ class Fetcher:
             raise errors.SizeCapExceeded(limit=limit)
         return download
 
-    def _follow(
-        self, start: SourceUrl, conditions: Mapping[str, str], private: Mapping[str, str], watch: Watch
-    ) -> Answer:
-        """The answer at the end of the redirects, each of them checked like the first URL."""
+    def _follow(self, start: SourceUrl, conditions: Mapping[str, str], terms: Terms, watch: Watch) -> Answer:
+        """The answer at the end of the redirects, each of them checked like the first URL of a stranger."""
         url = start
         for _hop in range(self._limits.max_redirects + 1):
-            answer = self._exchange(start, url, {**conditions, **private}, watch)
+            answer = self._exchange(start, url, {**conditions, **terms.headers()}, terms, watch)
             if answer.status not in answers.REDIRECTS:
                 return self._kept(answer)
             answer.close()
             target = _redirected(start, url, answer)
             if target.origin != url.origin:
-                private = {}
+                terms = STRANGER
             url = target
         raise errors.TooManyRedirects(limit=self._limits.max_redirects)
 
@@ -118,10 +125,12 @@ class Fetcher:
             raise
         return answer
 
-    def _exchange(self, start: SourceUrl, url: SourceUrl, headers: Mapping[str, str], watch: Watch) -> Answer:
+    def _exchange(
+        self, start: SourceUrl, url: SourceUrl, headers: Mapping[str, str], terms: Terms, watch: Watch
+    ) -> Answer:
         watch.check()
         try:
-            permitted = self._addresses(url, watch)
+            permitted = self._addresses(url, watch, terms)
         except errors.SourceRefused:
             raise _refused(start, url) from None
         connection = dial(permitted, url, tls=self._tls, limits=self._limits, watch=watch)
@@ -129,11 +138,12 @@ class Fetcher:
         wire = Wire(connection, watch=watch, seconds=self._limits.read_timeout, guard=guard)
         return answers.ask(wire, url, headers, self._limits)
 
-    def _addresses(self, url: SourceUrl, watch: Watch) -> list[urls.Address]:
-        self._rules.check(url)
+    def _addresses(self, url: SourceUrl, watch: Watch, terms: Terms = STRANGER) -> list[urls.Address]:
+        rules = UrlRules.only(url.host) if terms.trusted else self._rules
+        rules.check(url)
         return permitted_addresses(
             url,
-            rules=self._rules,
+            rules=rules,
             resolver=self._resolver,
             watch=watch,
             seconds=self._limits.connect_timeout,
@@ -152,7 +162,10 @@ def _tls_context(ca_file: str | None) -> ssl.SSLContext:
 
 
 def _range_headers(offset: int, validator: str | None) -> dict[str, str]:
-    return {'Range': f'bytes={offset}-', 'If-Range': validator} if offset and validator else {}
+    if not offset:
+        return {}
+    condition = {} if validator is None else {'If-Range': validator}
+    return {'Range': f'bytes={offset}-', **condition}
 
 
 def _redirected(start: SourceUrl, url: SourceUrl, answer: Answer) -> SourceUrl:

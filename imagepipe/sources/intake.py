@@ -12,10 +12,11 @@ from collections.abc import Callable, Mapping, Sequence
 from imagepipe import errors
 from imagepipe.formats.inspection import Inspector, Rules, judge
 from imagepipe.formats.verdict import Verdict
-from imagepipe.stores.putting import PutSink
-from imagepipe.stores.staging import SharedStaging
+from imagepipe.sources.staged import StagedObject
+from imagepipe.stores.putting import Carried, PutSink
+from imagepipe.stores.staging import StagingDirectory
 from imagepipe.stores.store import Stores
-from imagepipe.stores.streams import Digests, Reader, Sink, StagedFile, pump
+from imagepipe.stores.streams import Announced, Cancelled, Digests, Reader, Sink, StagedFile, pump
 
 LOG = logging.getLogger(__name__)
 
@@ -48,23 +49,26 @@ class Received:
 class Intake:
     """Takes data in. algorithms: computed over everything; rules: what an image may be.
 
-    patience: seconds that a store may give no sign while data is streamed into it.
+    patience: seconds that a store may give no sign while data is streamed into it. carried: gives what
+    runs in another thread the trace of this one.
     """
 
     def __init__(
         self,
         *,
         stores: Stores,
-        staging: SharedStaging,
+        staging: StagingDirectory,
         algorithms: Sequence[str],
         rules: Rules,
         patience: float = 600.0,
+        carried: Carried | None = None,
     ) -> None:
         self.staging = staging
-        self._stores = stores
+        self._stores = stores.all
         self._algorithms = tuple(dict.fromkeys(('md5', *algorithms)))
         self._rules = rules
         self._patience = patience
+        self._carried = carried
 
     def straight(self, store_id: str, size: int | None) -> bool:
         """Whether data of this size goes into the store as it comes.
@@ -80,18 +84,23 @@ class Intake:
         name: str,
         body: Reader,
         *,
+        size: int | None = None,
         limit: int | None,
         progress: Progress,
         inspect: bool = True,
         algorithms: Sequence[str] | None = None,
+        also: Sequence[str] = (),
     ) -> Received:
         """Into a new staged file; after any error there is none.
 
-        algorithms: digests other than those that every request gets.
+        size: what was announced; other data is SizeMismatch. algorithms: digests other than those
+        that every request gets; also: some besides.
         """
+        body = body if size is None else _announced(body, size)
         sink = self.staging.sink(name)
+        wanted = [*(self._algorithms if algorithms is None else algorithms), *also]
         received = self._pass(
-            name, body, [sink], limit=limit, progress=progress, inspect=inspect, algorithms=algorithms
+            name, body, [sink], limit=limit, progress=progress, inspect=inspect, algorithms=wanted
         )
         return dataclasses.replace(received, identity=self.staging.identity(name))
 
@@ -125,11 +134,53 @@ class Intake:
         limit: int | None,
         progress: Progress,
         inspect: bool,
+        also: Sequence[str] = (),
     ) -> Received:
-        """Straight into a store; after an error the caller discards what is there."""
-        sink = PutSink(self._stores[store_id], name, size, patience=self._patience)
-        received = self._pass(name, body, [sink], limit=limit, progress=progress, inspect=inspect)
+        """Straight into a store; after an error, SizeMismatch too, the caller discards what is there."""
+        body = body if size is None else _announced(body, size)
+        sink = self._put_sink(store_id, name, size)
+        wanted = [*self._algorithms, *also]
+        received = self._pass(
+            name, body, [sink], limit=limit, progress=progress, inspect=inspect, algorithms=wanted
+        )
         return dataclasses.replace(received, url=sink.url)
+
+    def copied(
+        self,
+        name: str,
+        body: Reader,
+        *,
+        store_id: str,
+        size: int,
+        algorithms: Sequence[str],
+        progress: Progress,
+    ) -> Received:
+        """Out of one store into another; after an error the caller discards what is there."""
+        sink = self._put_sink(store_id, name, size)
+        received = self._pass(
+            name, body, [sink], limit=size, progress=progress, inspect=False, algorithms=algorithms
+        )
+        return dataclasses.replace(received, url=sink.url)
+
+    def hashed(self, body: Reader, *, algorithms: Sequence[str], limit: int, progress: Progress) -> Received:
+        """Read data through and keep none of it. Raises SizeCapExceeded beyond `limit` bytes."""
+        return self._pass('', body, [], limit=limit, progress=progress, inspect=False, algorithms=algorithms)
+
+    def staged_object(
+        self,
+        url: str,
+        *,
+        store_id: str,
+        size: int,
+        md5: str,
+        lost: errors.StagingLost,
+        cancelled: Cancelled,
+    ) -> StagedObject:
+        """What was staged in a store, to be fetched. Raises `lost`, and what the store raises."""
+        store = self._stores.get(store_id)
+        if store is None:
+            raise lost
+        return StagedObject(store, url, size=size, md5=md5, lost=lost, cancelled=cancelled)
 
     def hand_over(self, name: str, store_id: str, progress: Progress) -> str:
         """From the staging area into a store, which may link the file; returns the URL."""
@@ -160,6 +211,10 @@ class Intake:
             received.verdict, disk_format=disk_format, container_format=container_format, rules=self._rules
         )
 
+    def _put_sink(self, store_id: str, name: str, size: int | None) -> PutSink:
+        store = self._stores[store_id]
+        return PutSink(store, name, size, patience=self._patience, carried=self._carried)
+
     def _pass(
         self,
         name: str,
@@ -169,14 +224,21 @@ class Intake:
         limit: int | None,
         progress: Progress,
         inspect: bool,
-        algorithms: Sequence[str] | None = None,
+        algorithms: Sequence[str],
     ) -> Received:
-        digests = Digests(self._algorithms if algorithms is None else algorithms)
+        digests = Digests(algorithms)
         inspector = Inspector() if inspect else None
         sinks = [*targets, digests, *([] if inspector is None else [inspector])]
         size = pump(body, sinks, limit=limit, progress=progress)
         verdict = None if inspector is None else inspector.verdict
         return Received(name=name, size=size, digests=digests.results(), verdict=verdict)
+
+
+def _announced(body: Reader, size: int) -> Announced:
+    def wrong(found: int) -> errors.SizeMismatch:
+        return errors.SizeMismatch(found=found if found < size else f'more than {size}', expected=size)
+
+    return Announced(body, size, wrong)
 
 
 class _Watched(StagedFile):

@@ -34,6 +34,11 @@ class UrlRules:
             values = tuple(normal(name, value) for value in getattr(self, name))
             object.__setattr__(self, name, values)
 
+    @classmethod
+    def only(cls, host: str) -> 'UrlRules':
+        """Rules for one host, wherever it is and whatever its port."""
+        return cls(allowed_hosts=(host,), allowed_ports=())
+
     def check(self, url: SourceUrl) -> None:
         """Scheme, host and explicit port against the lists; raises SourceRefused."""
         passes = (

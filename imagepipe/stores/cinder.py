@@ -20,6 +20,7 @@ class CinderStore(GlanceStore):
     open() at an offset reads and drops what lies before it.
     """
 
+    schemes = ('cinder',)
     needs_size = True
     shown = (Shown('volume_type', 'cinder_volume_type'), Shown('use_multipath', 'cinder_use_multipath'))
 

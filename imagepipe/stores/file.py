@@ -21,11 +21,12 @@ from imagepipe import errors
 from imagepipe.stores import copying
 from imagepipe.stores.streams import (
     NO_ROOM,
+    Announced,
+    Cancelled,
     FileSink,
-    Length,
     Reader,
-    Sink,
     StagedFile,
+    never,
     pump,
     sync_directory,
 )
@@ -67,6 +68,7 @@ class FileStore:
     """
 
     type = 'file'
+    schemes = ('file', 'filesystem')
     read_only = False
     needs_size = False
     takes_files = True
@@ -89,6 +91,8 @@ class FileStore:
         self._mode = file_perm
         self._chunk_size = chunk_size
         self._thin = thin
+        #: Data directories in which that of the unfinished ones has been seen: it does not go by itself.
+        self._seen: set[Path] = set()
 
     # The contract.
 
@@ -96,7 +100,7 @@ class FileStore:
         with self.translated(missing=errors.StoreTransient):
             datadir = self._best(size or 0)
             final = self._path(datadir, name)
-            datadir.unfinished.mkdir(exist_ok=True)
+            self._prepared(datadir)
             temporary = datadir.unfinished / f'{name}~{secrets.token_hex(8)}'
             try:
                 if isinstance(stream, StagedFile):
@@ -115,7 +119,7 @@ class FileStore:
                     self._path(other, name).unlink(missing_ok=True)
             return f'file://{final}'
 
-    def open(self, url: str, offset: int = 0) -> Reader:
+    def open(self, url: str, offset: int = 0, *, cancelled: Cancelled = never) -> Reader:
         """A file object with fileno() at `offset`; a server's file wrapper may ignore that offset."""
         with self.translated(), contextlib.ExitStack() as undo:
             reader = StoredFile(self, self._open(url))
@@ -155,13 +159,19 @@ class FileStore:
             finally:
                 os.close(fd)
 
+    def holds(self, url: str) -> bool:
+        with contextlib.suppress(errors.ImagepipeError):
+            return bool(self._located(url))
+        return False
+
     def check(self) -> None:
         """Every data directory can be listed and written."""
         with self.translated(missing=errors.StoreTransient):
             for datadir in self.datadirs:
-                datadir.unfinished.mkdir(exist_ok=True)
+                self._prepared(datadir)
                 os.listdir(datadir.path)
-                with tempfile.NamedTemporaryFile(dir=datadir.unfinished, prefix='.check-') as probe:
+                # Most file systems give it no name, so that a process killed here leaves nothing.
+                with tempfile.TemporaryFile(dir=datadir.unfinished) as probe:
                     probe.write(b'imagepipe')
                     probe.flush()
 
@@ -178,6 +188,7 @@ class FileStore:
         with self.translated():
             for datadir in self.datadirs:
                 datadir.unfinished.mkdir(parents=True, exist_ok=True)
+                self._seen.add(datadir.path)
 
     # Writing.
 
@@ -196,10 +207,9 @@ class FileStore:
             os.close(target)
 
     def _receive(self, stream: Reader, size: int | None, temporary: Path) -> None:
-        sinks: list[Sink] = [FileSink(temporary, thin=self._thin, translate=self._refused)]
         if size is not None:
-            sinks.append(Length(size, lambda found: errors.StorePermanent(store=self.id)))
-        pump(stream, sinks)
+            stream = Announced(stream, size, lambda found: errors.StorePermanent(store=self.id))
+        pump(stream, [FileSink(temporary, thin=self._thin, translate=self._refused)])
 
     def _best(self, size: int) -> Datadir:
         """By priority, then by room; with one directory the write itself finds out."""
@@ -227,9 +237,18 @@ class FileStore:
             return []
 
     def _require(self, datadir: Datadir) -> None:
-        """An absent data directory (an unmounted file system) is an outage, not an empty store."""
-        if not datadir.path.is_dir():
+        """An absent data directory is an outage, not an empty store; so is a bare mount point."""
+        if not (datadir.unfinished if datadir.path in self._seen else datadir.path).is_dir():
+            LOG.warning('Store %s: %s is not there, or its file system is not', self.id, datadir.path)
             raise errors.StoreTransient(store=self.id)
+
+    def _prepared(self, datadir: Datadir) -> None:
+        """It can be written to: never below a mount point, beside the data that was there before."""
+        if datadir.path in self._seen:
+            self._require(datadir)
+            return
+        datadir.unfinished.mkdir(exist_ok=True)
+        self._seen.add(datadir.path)
 
     def _located(self, url: str) -> Path:
         """The path of a URL; StorePermanent when it leads out of the data directories."""

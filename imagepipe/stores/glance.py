@@ -17,7 +17,7 @@ from oslo_config import cfg
 
 from imagepipe import errors
 from imagepipe.stores.refusals import Border
-from imagepipe.stores.streams import CHUNK, Reader, StagedFile
+from imagepipe.stores.streams import CHUNK, Cancelled, Reader, StagedFile, never
 
 LOG = logging.getLogger(__name__)
 
@@ -65,6 +65,7 @@ class GlanceStore:
     older configuration. The driver is made at the first use.
     """
 
+    schemes: tuple[str, ...] = ()
     read_only = False
     needs_size = False
     takes_files = False
@@ -109,7 +110,7 @@ class GlanceStore:
                 raise source.error from None
             raise
 
-    def open(self, url: str, offset: int = 0) -> Reader:
+    def open(self, url: str, offset: int = 0, *, cancelled: Cancelled = never) -> Reader:
         """The bytes from the offset on; reads and drops `offset` bytes: the driver cannot seek."""
         with Border(self.id):
             data, _ = self._driver().get(self._location(url))
@@ -132,6 +133,12 @@ class GlanceStore:
     def size(self, url: str) -> int:
         with Border(self.id):
             return self._driver().get_size(self._location(url))
+
+    def holds(self, url: str) -> bool:
+        """By the prefix that the driver gives its URLs; asking it may connect."""
+        with Border(self.id):
+            prefix = self._driver().url_prefix
+        return prefix is None or url.startswith(prefix)
 
     def check(self) -> None:
         """The driver can be made; whether its backend answers shows at the first use."""

@@ -10,9 +10,10 @@ from glance_store import driver as glance_driver
 from oslo_config import cfg
 
 from imagepipe import errors
-from imagepipe.stores import cinder, glance, http, rbd, s3, swift
+from imagepipe.stores import cinder, glance, rbd, s3, swift
 from imagepipe.stores.file import Datadir, FileStore
 from imagepipe.stores.glance import is_set, option
+from imagepipe.stores.http import Fetching, HTTPStore
 from imagepipe.stores.store import Store, Stores
 
 LOG = logging.getLogger(__name__)
@@ -23,7 +24,6 @@ RESERVED = 'os_glance_'
 LEGACY_GROUP = 'glance_store'
 
 _CLASSES: Mapping[str, type[glance.GlanceStore]] = {
-    'http': http.HTTPStore,
     'rbd': rbd.RBDStore,
     's3': s3.S3Store,
     'swift': swift.SwiftStore,
@@ -46,14 +46,14 @@ _TYPE_OF = {
 }
 
 
-def load(conf: cfg.ConfigOpts) -> Stores:
+def load(conf: cfg.ConfigOpts, *, fetcher: Fetching | None = None) -> Stores:
     """The configured stores; ConfigurationInvalid names the option that cannot work.
 
-    Opens no connection. A backend that cannot be reached is no reason not to
-    start: its store says so when it is used.
+    fetcher: what http stores read by. Opens no connection. A backend that cannot be reached is no
+    reason not to start: its store says so when it is used.
     """
     if conf.enabled_backends:
-        return _several(conf)
+        return _several(conf, fetcher)
     kind = _TYPE_OF.get(conf.glance_store.default_store, conf.glance_store.default_store)
     schemes = {_TYPE_OF.get(name, name) for name in conf.glance_store.stores}
     if kind not in TYPES:
@@ -62,10 +62,27 @@ def load(conf: cfg.ConfigOpts) -> Stores:
         )
     if kind not in schemes:
         raise errors.ConfigurationInvalid(reason=f"[glance_store] default_store '{kind}' is not among stores")
-    return Stores({kind: _load_one(conf, kind, kind, None)}, default=kind, multi=False)
+    kinds = dict.fromkeys([kind, *(['http'] if 'http' in schemes else [])])
+    # Besides the default one only that of images elsewhere: another would need options of its own.
+    stores = {each: _load_one(conf, each, each, None, fetcher) for each in kinds}
+    return Stores(stores, default=kind, multi=False)
 
 
-def _several(conf: cfg.ConfigOpts) -> Stores:
+def set_apart(stores: Stores, staging: str | None) -> Stores:
+    """The stores with one set apart for staged data. Raises ConfigurationInvalid."""
+    reason = None
+    if staging not in stores or not stores.multi:
+        reason = f"'{staging}' is not one of enabled_backends"
+    elif staging == stores.default:
+        reason = f"'{staging}' is the default store of images"
+    elif stores[staging].read_only:
+        reason = f"'{staging}' takes no data"
+    if reason is not None:
+        raise errors.ConfigurationInvalid(reason=f'[staging] store: {reason}')
+    return stores.without(staging)
+
+
+def _several(conf: cfg.ConfigOpts, fetcher: Fetching | None) -> Stores:
     for store_id, kind in conf.enabled_backends.items():
         if store_id.startswith(RESERVED):
             raise errors.ConfigurationInvalid(reason=f"enabled_backends: ids as '{store_id}' are reserved")
@@ -77,7 +94,7 @@ def _several(conf: cfg.ConfigOpts) -> Stores:
             reason=f"[glance_store] default_backend '{default}' is not one of enabled_backends"
         )
     stores = {
-        store_id: _load_one(conf, store_id, kind, store_id)
+        store_id: _load_one(conf, store_id, kind, store_id, fetcher)
         for store_id, kind in conf.enabled_backends.items()
     }
     if stores[default].read_only:
@@ -85,13 +102,17 @@ def _several(conf: cfg.ConfigOpts) -> Stores:
     return Stores(stores, default=default, multi=True)
 
 
-def _load_one(conf: cfg.ConfigOpts, store_id: str, kind: str, group: str | None) -> Store:
+def _load_one(
+    conf: cfg.ConfigOpts, store_id: str, kind: str, group: str | None, fetcher: Fetching | None
+) -> Store:
     register(conf, kind, group)
     options: dict[str, Any] = {}
     if group is not None:
         options = {'description': conf[group].store_description, 'weight': conf[group].weight}
     if kind == 'file':
         return _file_store(conf, store_id, group, options)
+    if kind == 'http':
+        return _http_store(conf, store_id, group, fetcher, options)
     if kind in _CHECKS:
         _CHECKS[kind](conf, group)
     store = _CLASSES.get(kind, glance.GlanceStore)(store_id, kind, conf, group, **options)
@@ -119,6 +140,19 @@ def list_opts() -> list[tuple[str, list[cfg.Opt]]]:
             continue
         listed.append((kind, [*glance_driver.Store.MULTI_BACKEND_OPTIONS, *options]))
     return listed
+
+
+#: Options of glance_store's http driver, by which nothing is read here.
+_UNUSED = ('https_ca_certificates_file', 'https_insecure', 'http_proxy_information')
+
+
+def _http_store(
+    conf: cfg.ConfigOpts, store_id: str, group: str | None, fetcher: Fetching | None, options: dict[str, Any]
+) -> HTTPStore:
+    for name in _UNUSED:
+        if is_set(conf, group or LEGACY_GROUP, name):
+            LOG.warning('[%s] %s has no effect: see [web_download]', group or LEGACY_GROUP, name)
+    return HTTPStore(store_id, fetcher, **options)
 
 
 # The file store.

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from imagepipe import errors
-from imagepipe.stores.streams import CHUNK, Reader
+from imagepipe.stores.streams import CHUNK, Cancelled, Reader, never
 
 Failure = Exception | type[Exception] | Callable[[], Exception]
 
@@ -22,6 +22,7 @@ class InMemoryStore:
     """Objects in `contents` by name; those a failed put left behind also in `partial`."""
 
     type = 'memory'
+    schemes = ('memory',)
 
     def __init__(
         self,
@@ -97,7 +98,7 @@ class InMemoryStore:
         self._keep(name, data, partial=False)
         return self.url(name)
 
-    def open(self, url: str, offset: int = 0) -> Reader:
+    def open(self, url: str, offset: int = 0, *, cancelled: Cancelled = never) -> Reader:
         self._fail_if_due('open')
         data = self._at(url)
         reader = io.BytesIO(data)
@@ -122,6 +123,9 @@ class InMemoryStore:
     def size(self, url: str) -> int:
         self._fail_if_due('size')
         return len(self._at(url))
+
+    def holds(self, url: str) -> bool:
+        return url.startswith(self.url(''))
 
     def check(self) -> None:
         self._fail_if_due('check')

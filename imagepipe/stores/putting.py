@@ -5,6 +5,7 @@ import logging
 import queue
 import threading
 import time
+from collections.abc import Callable
 
 from imagepipe import errors
 from imagepipe.stores.store import Store
@@ -15,15 +16,27 @@ LOG = logging.getLogger(__name__)
 #: Seconds between looks whether the store has given up while its queue is full.
 _LOOK = 0.5
 
+#: Makes of a function one that runs in another thread as if it were called here.
+Carried = Callable[[Callable[[], None]], Callable[[], None]]
+
 
 class PutSink:
     """Runs store.put() in a thread of its own; `url` is known after close().
 
     patience: seconds that the store may take for one chunk, and for its last word, before the
-    transfer fails with StoreTransient. What a failed put left is the caller's to discard.
+    transfer fails with StoreTransient. What a failed put left is the caller's to discard. carried: gives
+    put() in its thread the trace of the thread that makes this.
     """
 
-    def __init__(self, store: Store, name: str, size: int | None, *, patience: float) -> None:
+    def __init__(
+        self,
+        store: Store,
+        name: str,
+        size: int | None,
+        *,
+        patience: float,
+        carried: Carried | None = None,
+    ) -> None:
         self.url: str | None = None
         self._store = store
         self._name = name
@@ -32,7 +45,8 @@ class PutSink:
         self._feed = _Feed()
         self._error: BaseException | None = None
         self._ended = threading.Event()
-        self._thread = threading.Thread(target=self._run, name=f'put-{store.id}', daemon=True)
+        run = self._run if carried is None else carried(self._run)
+        self._thread = threading.Thread(target=run, name=f'put-{store.id}', daemon=True)
         self._started = False
 
     def write(self, chunk: bytes) -> None:

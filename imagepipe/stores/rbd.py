@@ -10,12 +10,13 @@ from glance_store._drivers import rbd as driver_module
 from imagepipe import errors
 from imagepipe.stores.glance import ChunkReader, GlanceStore, Shown
 from imagepipe.stores.refusals import Border
-from imagepipe.stores.streams import Reader
+from imagepipe.stores.streams import Cancelled, Reader, never
 
 
 class RBDStore(GlanceStore):
     """Without a size the driver grows the image while it writes, which is slower but works."""
 
+    schemes = ('rbd',)
     shown = (
         Shown('chunk_size', 'rbd_store_chunk_size', 1 << 20),
         Shown('pool', 'rbd_store_pool'),
@@ -33,7 +34,7 @@ class RBDStore(GlanceStore):
                 reason=f'store {self.id} needs the Python libraries rados and rbd'
             )
 
-    def open(self, url: str, offset: int = 0) -> Reader:
+    def open(self, url: str, offset: int = 0, *, cancelled: Cancelled = never) -> Reader:
         """Reads the image at the offset, so that an offset costs nothing."""
         if offset == 0:
             return super().open(url)

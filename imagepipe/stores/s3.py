@@ -11,7 +11,7 @@ from imagepipe import errors
 from imagepipe.stores.glance import ChunkReader, GlanceStore, Shown, Source
 from imagepipe.stores.refusals import Border
 from imagepipe.stores.sections import Section
-from imagepipe.stores.streams import CHUNK, Reader
+from imagepipe.stores.streams import CHUNK, Cancelled, Reader, never
 
 #: Parts of a stream held in memory at once; parts of a staged file are read from it while they are sent.
 PARTS_IN_MEMORY = 4
@@ -28,6 +28,7 @@ class S3Store(GlanceStore):
     PARTS_IN_MEMORY of a stream. Nothing is hashed here.
     """
 
+    schemes = ('s3', 's3+http', 's3+https')
     needs_size = True
     shown = (
         Shown('s3_store_large_object_size', 's3_store_large_object_size', 1 << 20),
@@ -35,7 +36,7 @@ class S3Store(GlanceStore):
         Shown('s3_store_thread_pools', 's3_store_thread_pools'),
     )
 
-    def open(self, url: str, offset: int = 0) -> Reader:
+    def open(self, url: str, offset: int = 0, *, cancelled: Cancelled = never) -> Reader:
         """Asks S3 for the range, so that an offset costs nothing."""
         if offset == 0:
             return super().open(url)

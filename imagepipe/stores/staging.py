@@ -1,4 +1,4 @@
-"""Staging in a directory that every worker on this host, or all hosts, can reach."""
+"""Staging in a directory that all hosts, or the processes of this one, can reach."""
 
 import errno
 import logging
@@ -36,7 +36,7 @@ def _guarded(method: Callable[P, R]) -> Callable[P, R]:
     return guarded
 
 
-class SharedStaging:
+class StagingDirectory:
     """Files by name in one flat directory; every method but path() raises StagingUnavailable.
 
     `capacity` caps what free_bytes() reports, in bytes, below what the file
@@ -44,9 +44,10 @@ class SharedStaging:
     dot or other surprises is a ValueError.
     """
 
-    def __init__(self, path: Path | str, *, capacity: int | None = None) -> None:
+    def __init__(self, path: Path | str, *, capacity: int | None = None, host: str | None = None) -> None:
         self.root = Path(path)
         self.capacity = capacity
+        self.host = host
 
     def path(self, name: str) -> Path:
         """Where a file of this name lies or would lie."""
@@ -129,7 +130,8 @@ class SharedStaging:
         """Staging can be made, written and removed from now; StagingFull when it has no room at all."""
         self._make_root()
         try:
-            with tempfile.NamedTemporaryFile(dir=self.root, prefix='.check-') as probe:
+            # Most file systems give it no name, so that a process killed here leaves nothing.
+            with tempfile.TemporaryFile(dir=self.root) as probe:
                 probe.write(b'imagepipe')
                 probe.flush()
         except OSError as error:

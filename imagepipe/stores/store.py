@@ -11,10 +11,13 @@ StoreInUse          keeps the object because something is built on it
 StoreReadOnly       takes no data
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Protocol, runtime_checkable
 
-from imagepipe.stores.streams import Reader
+from imagepipe import errors
+from imagepipe.domain.location import Location
+from imagepipe.stores.failover import FailoverReader
+from imagepipe.stores.streams import Cancelled, Reader, never
 
 
 @runtime_checkable
@@ -25,6 +28,9 @@ class Store(Protocol):
     type: str
     description: str | None
     weight: int
+    #: The schemes of the URLs of its objects.
+    schemes: tuple[str, ...]
+    #: Its objects are others': put() and delete() are StoreReadOnly.
     read_only: bool
     #: put() with size None is StorePermanent: stage data of unknown size first.
     needs_size: bool
@@ -39,8 +45,12 @@ class Store(Protocol):
         After any error a partial object may be left: discard() removes it.
         """
 
-    def open(self, url: str, offset: int = 0) -> Reader:
-        """The object's bytes from the offset on; the caller closes the reader."""
+    def open(self, url: str, offset: int = 0, *, cancelled: Cancelled = never) -> Reader:
+        """The object's bytes from the offset on; the caller closes the reader.
+
+        A store that waits for other people's servers asks `cancelled` meanwhile, now and with each
+        read, and raises ImportCancelled when it says so.
+        """
 
     def discard(self, name: str) -> None:
         """Nothing of this name is left: object, partial object, segments, open uploads. Absent is fine."""
@@ -54,6 +64,9 @@ class Store(Protocol):
     def size(self, url: str) -> int:
         """Bytes of the object."""
 
+    def holds(self, url: str) -> bool:
+        """Whether the URL, which has one of its schemes, is of this store and not of another of its type."""
+
     def check(self) -> None:
         """Can it be used now: raises StoreTransient, StoreDenied or StoreFull."""
 
@@ -62,12 +75,28 @@ class Store(Protocol):
 
 
 class Stores(Mapping[str, Store]):
-    """The configured stores by id. `multi` is false for a single store of the older configuration."""
+    """The stores of images by id. `multi` is false for a single store of the older configuration.
 
-    def __init__(self, stores: Mapping[str, Store], *, default: str, multi: bool) -> None:
+    `staging` keeps what clients stage: it is none of them.
+    """
+
+    def __init__(
+        self, stores: Mapping[str, Store], *, default: str, multi: bool, staging: Store | None = None
+    ) -> None:
         self._stores = dict(stores)
         self.default = default
         self.multi = multi
+        self.staging = staging
+
+    @property
+    def all(self) -> dict[str, Store]:
+        """The store of staged data, too."""
+        return self._stores | ({} if self.staging is None else {self.staging.id: self.staging})
+
+    def without(self, staging: str) -> 'Stores':
+        """The stores with this one set apart, for staged data. Raises KeyError."""
+        others = {store_id: store for store_id, store in self._stores.items() if store_id != staging}
+        return Stores(others, default=self.default, multi=self.multi, staging=self._stores[staging])
 
     def __getitem__(self, store_id: str) -> Store:
         return self._stores[store_id]
@@ -77,6 +106,50 @@ class Stores(Mapping[str, Store]):
 
     def __len__(self) -> int:
         return len(self._stores)
+
+    def of_url(self, url: str, wanted: object = None) -> Store | None:
+        """The store that a URL belongs to; `wanted`, where that is the id of one with such URLs."""
+        scheme = url.partition('://')[0]
+        fitting = [store for store in self._stores.values() if scheme in store.schemes]
+        named = [store for store in fitting if store.id == wanted]
+        if named or len(fitting) < 2:
+            return next(iter(named or fitting), None)
+        return next((store for store in fitting if store.holds(url)), None)
+
+    def best_first(self, locations: Sequence[Location]) -> list[Location]:
+        """Those in configured stores, that of the heaviest first."""
+        known = [location for location in locations if location.store in self._stores]
+        return sorted(known, key=lambda found: -self._stores[found.store].weight)
+
+    def reading(
+        self,
+        locations: Iterable[Location],
+        *,
+        image_id: str,
+        start: int,
+        stop: int,
+        copy: Reader | None = None,
+        cancelled: Cancelled = never,
+    ) -> FailoverReader:
+        """Bytes start to stop (exclusive) of an image that lies at all of these locations.
+
+        copy: from the image cache, read before any of them.
+        """
+        return FailoverReader(
+            self._stores,
+            locations,
+            image_id=image_id,
+            start=start,
+            stop=stop,
+            copy=copy,
+            cancelled=cancelled,
+        )
+
+    def open(self, location: Location, *, cancelled: Cancelled) -> Reader:
+        """The data at one location."""
+        if location.store not in self._stores:
+            raise errors.StorePermanent(store=location.store)
+        return self._stores[location.store].open(location.url, cancelled=cancelled)
 
     def writable(self) -> dict[str, Store]:
         """The stores that take data, by id."""

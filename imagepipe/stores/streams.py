@@ -38,6 +38,39 @@ class Reader(Protocol):
     def close(self) -> None: ...
 
 
+#: Whether nobody waits for the bytes any more; asked between short waits.
+Cancelled = Callable[[], bool]
+
+
+def never() -> bool:
+    """Somebody waits for them until they are there."""
+    return False
+
+
+class Announced:
+    """A reader that has exactly the announced number of bytes, or raises what `wrong` makes of those found.
+
+    It raises instead of telling an early end, so that nobody behind it takes the data for complete;
+    what lies beyond the announced bytes is not waited for.
+    """
+
+    def __init__(self, reader: Reader, size: int, wrong: Callable[[int], Exception]) -> None:
+        self._reader = reader
+        self._size = size
+        self._wrong = wrong
+        self._found = 0
+
+    def read(self, size: int = -1) -> bytes:
+        piece = self._reader.read(size)
+        self._found += len(piece)
+        if self._found > self._size or (not piece and size != 0 and self._found < self._size):
+            raise self._wrong(self._found)
+        return piece
+
+    def close(self) -> None:
+        self._reader.close()
+
+
 class Sink(Protocol):
     """A consumer of every byte of one transfer, in order."""
 
@@ -229,30 +262,6 @@ class _Digest:
 
     def close(self) -> None:
         """Nothing to end."""
-
-    def abort(self) -> None:
-        """Nothing to remove."""
-
-
-class Length:
-    """A sink that fails a transfer of more or fewer bytes than announced; `wrong` gets the bytes found.
-
-    The number of bytes beyond the announced ones is not waited for.
-    """
-
-    def __init__(self, expected: int, wrong: Callable[[int], Exception]) -> None:
-        self._expected = expected
-        self._wrong = wrong
-        self._found = 0
-
-    def write(self, chunk: bytes) -> None:
-        self._found += len(chunk)
-        if self._found > self._expected:
-            raise self._wrong(self._found)
-
-    def close(self) -> None:
-        if self._found != self._expected:
-            raise self._wrong(self._found)
 
     def abort(self) -> None:
         """Nothing to remove."""

@@ -11,7 +11,7 @@ from oslo_config import cfg
 from imagepipe import errors
 from imagepipe.stores.glance import ChunkReader, GlanceStore, Shown, Source, option
 from imagepipe.stores.refusals import Border
-from imagepipe.stores.streams import CHUNK, Reader
+from imagepipe.stores.streams import CHUNK, Cancelled, Reader, never
 
 #: What the driver takes for a megabyte, in bytes.
 MEGABYTE = 1024 * 1000
@@ -26,13 +26,14 @@ class SwiftStore(GlanceStore):
     driver's own ones hold the password.
     """
 
+    schemes = ('swift', 'swift+http', 'swift+https', 'swift+config')
     shown = (
         Shown('container', 'swift_store_container'),
         Shown('large_object_size', 'swift_store_large_object_size', MEGABYTE),
         Shown('large_object_chunk_size', 'swift_store_large_object_chunk_size', MEGABYTE),
     )
 
-    def open(self, url: str, offset: int = 0) -> Reader:
+    def open(self, url: str, offset: int = 0, *, cancelled: Cancelled = never) -> Reader:
         """Asks Swift for the range, so that an offset costs nothing."""
         if offset == 0:
             return super().open(url)

@@ -16,8 +16,11 @@ def build(conf: cfg.ConfigOpts) -> Application:
     """The whole API over its own Services, for one process."""
     from imagepipe.api import app  # noqa: PLC0415  half of the service's code: read when it is needed
     from imagepipe.services import Services  # noqa: PLC0415
+    from imagepipe.wsgi.caretaker import Caretaker  # noqa: PLC0415
 
     services = Services.build(conf)
+    if services.cache is not None:
+        Caretaker(services).start()
     return Bodies(
         app.Application(services),
         timeout=conf.transfers.client_timeout,

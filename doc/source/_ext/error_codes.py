@@ -1,4 +1,4 @@
-"""The directive `error-codes`: one row for each error in imagepipe.errors.REGISTRY.
+"""The directive `error-codes`: one row for each error in imagepipe.errors.REGISTRY, with cause and cure.
 
 The page is made from the data that the service answers with, so it cannot
 name a code that does not exist or miss one that does.
@@ -18,6 +18,11 @@ def sentence(cls: type[errors.ImagepipeError]) -> str:
     return re.sub(r'\{(\w+)\}', r'<\1>', cls.template)
 
 
+def cure(cls: type[errors.ImagepipeError]) -> str:
+    """What to do about it; stars and underscores of names are no markup."""
+    return re.sub(r'([*_\\`|])', r'\\\1', cls.cure)
+
+
 def literal(text: str) -> str:
     return f'``{text}``'
 
@@ -27,11 +32,12 @@ def rows() -> list[str]:
     lines = [
         '.. list-table::',
         '   :header-rows: 1',
-        '   :widths: 25 8 67',
+        '   :widths: 22 6 42 30',
         '',
         '   * - Code',
         '     - Status',
-        '     - When, and the sentence',
+        '     - Cause, and the sentence',
+        '     - Cure',
     ]
     for code, cls in sorted(errors.REGISTRY.items()):
         summary = (cls.__doc__ or '').strip().splitlines()[0]
@@ -41,6 +47,7 @@ def rows() -> list[str]:
             f'     - {summary}' + (' A retry may help.' if cls.transient else ''),
             '',
             f'       {literal(sentence(cls))}',
+            f'     - {cure(cls)}',
         ]
     return lines
 
@@ -49,7 +56,7 @@ class ErrorCodes(Directive):
     """`.. error-codes::`, without arguments."""
 
     def run(self) -> list[nodes.Node]:
-        source = statemachine.StringList(rows(), source='imagepipe/errors.py')
+        source = statemachine.StringList(rows(), source='imagepipe/errors')
         container = nodes.container()
         self.state.nested_parse(source, self.content_offset, container)
         return container.children

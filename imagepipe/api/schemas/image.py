@@ -4,15 +4,13 @@ import functools
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-import jsonschema
-
-from imagepipe import errors
+from imagepipe.api import description
 from imagepipe.domain.image import Status, Visibility
 
 if TYPE_CHECKING:
     from oslo_config import cfg
 
-_UUID = '^([0-9a-fA-F]){8}-([0-9a-fA-F]){4}-([0-9a-fA-F]){4}-([0-9a-fA-F]){4}-([0-9a-fA-F]){12}$'
+UUID = '^([0-9a-fA-F]){8}-([0-9a-fA-F]){4}-([0-9a-fA-F]){4}-([0-9a-fA-F]){4}-([0-9a-fA-F]){12}$'
 _LARGEST = 2147483647
 _TEXT, _NUMBER = ['null', 'string'], ['null', 'integer']
 
@@ -29,7 +27,7 @@ def _shown(types: object, description: str, **more: object) -> dict[str, object]
 
 def _properties(disk_formats: Sequence[str], container_formats: Sequence[str]) -> dict[str, Schema]:
     return {
-        'id': _of('string', 'The unique identifier of the image.', pattern=_UUID),
+        'id': _of('string', 'The unique identifier of the image.', pattern=UUID),
         'name': _of(_TEXT, 'A name for people; it need not be unique.', maxLength=255),
         'status': _shown(
             'string', 'Where the image is in its life.', enum=[status.value for status in Status]
@@ -91,7 +89,7 @@ _LOCATION = {
 
 
 class ImageSchema:
-    """The schema for one set of formats: its documents, and checks against it."""
+    """The documents for one set of formats."""
 
     def __init__(self, disk_formats: Sequence[str], container_formats: Sequence[str]) -> None:
         self.document: Schema = {
@@ -104,7 +102,6 @@ class ImageSchema:
                 {'rel': 'describedby', 'href': '{schema}'},
             ],
         }
-        self._validator = jsonschema.Draft202012Validator({'type': 'object', **self.document})
 
     @property
     def list_document(self) -> Schema:
@@ -124,30 +121,6 @@ class ImageSchema:
             ],
         }
 
-    def check(self, attributes: Mapping[str, object]) -> None:
-        """Hold attributes against the schema. Raises InvalidBody."""
-        for problem in self._validator.iter_errors(attributes):
-            raise errors.InvalidBody(reason=_sentence(problem))
-        for name, value in attributes.items():
-            _check_text(name, value)
-
-    def check_one(self, name: str, value: object) -> None:
-        """Hold one attribute against the schema. Raises InvalidBody."""
-        self.check({name: value})
-
-
-def _sentence(problem: jsonschema.ValidationError) -> str:
-    text = problem.message if len(problem.message) <= 200 else f'{problem.message[:200]}...'
-    where = '.'.join(str(part) for part in problem.absolute_path)
-    return f'{where}: {text}' if where else text
-
-
-def _check_text(name: str, value: object) -> None:
-    """Names and values of properties stay below U+10000, as in Glance; tags do not have to."""
-    texts = (name, value) if isinstance(value, str) else (name,)
-    if any(ord(character) > 0xFFFF for text in texts for character in text if text and not text.isascii()):
-        raise errors.InvalidBody(reason='names and values cannot have characters above U+FFFF')
-
 
 @functools.lru_cache(maxsize=8)
 def _compiled(disk_formats: tuple[str, ...], container_formats: tuple[str, ...]) -> ImageSchema:
@@ -157,3 +130,65 @@ def _compiled(disk_formats: tuple[str, ...], container_formats: tuple[str, ...])
 def of(conf: 'cfg.ConfigOpts') -> ImageSchema:
     """The image schema for the configured formats."""
     return _compiled(tuple(conf.image_format.disk_formats), tuple(conf.image_format.container_formats))
+
+
+def _shown_image(conf: 'cfg.ConfigOpts') -> Schema:
+    return {'type': 'object', 'required': list(_ALWAYS), **of(conf).document}
+
+
+def _new_image(conf: 'cfg.ConfigOpts') -> Schema:
+    """What the service sets is in it too: whoever sends it is told that, if it fits."""
+    document = of(conf).document
+    locations = {**document['properties']['locations'], 'readOnly': True}
+    return {'type': 'object', **document, 'properties': {**document['properties'], 'locations': locations}}
+
+
+#: What a representation never lacks.
+_ALWAYS = (
+    'id',
+    'name',
+    'status',
+    'visibility',
+    'protected',
+    'os_hidden',
+    'checksum',
+    'os_hash_algo',
+    'os_hash_value',
+    'owner',
+    'size',
+    'virtual_size',
+    'container_format',
+    'disk_format',
+    'created_at',
+    'updated_at',
+    'tags',
+    'min_ram',
+    'min_disk',
+    'self',
+    'file',
+    'schema',
+)
+
+IMAGE = description.Model(name='Image', of=_shown_image)
+IMAGES = description.page('Images', 'images', IMAGE)
+NEW_IMAGE = description.Model(name='NewImage', of=_new_image)
+
+_VERBS = ('add', 'replace', 'remove')
+_POINTER = {'type': 'string', 'pattern': '^/'}
+_OPERATION = {
+    'type': 'object',
+    'required': ['op', 'path'],
+    'properties': {'op': {'enum': list(_VERBS)}, 'path': _POINTER, 'value': {}},
+    'if': {'properties': {'op': {'const': 'remove'}}},
+    'else': {'required': ['value']},
+}
+_OLD_OPERATION = {
+    'type': 'object',
+    'description': f'An operation has exactly one of {", ".join(_VERBS)}.',
+    'properties': {**dict.fromkeys(_VERBS, _POINTER), 'value': {}},
+    'oneOf': [{'required': [verb]} for verb in _VERBS],
+    'if': {'required': ['remove']},
+    'else': {'required': ['value']},
+}
+PATCH_21 = description.model('ImagePatch', {'type': 'array', 'items': _OPERATION})
+PATCH_20 = description.model('OldImagePatch', {'type': 'array', 'items': _OLD_OPERATION})

@@ -5,18 +5,70 @@ from typing import TYPE_CHECKING
 import webob
 
 from imagepipe import errors
+from imagepipe.api.description import OCTETS, Answer, describe
+from imagepipe.api.v2 import parameters
 from imagepipe.domain.ranges import RangeRequest
 from imagepipe.operations import data
 
 if TYPE_CHECKING:
     from imagepipe.services import Services
 
-OCTETS = 'application/octet-stream'
 #: The request header by which a client that sends chunks tells how many bytes they will be.
 ANNOUNCED_SIZE = 'x-openstack-image-size'
 STORE = 'X-Image-Meta-Store'
 
+#: What taking data in may end with.
+RECEIVING = (
+    errors.ImageNotFound,
+    errors.ImageChanged,
+    errors.ImageBeingDeleted,
+    errors.ImageGone,
+    errors.InvalidTransition,
+    errors.SizeMismatch,
+    errors.SizeCapExceeded,
+    errors.DataTruncated,
+    errors.LimitsUnavailable,
+    errors.UploadingCountExceeded,
+    errors.QuotaExceeded,
+    errors.StagedQuotaExceeded,
+    errors.StagingFull,
+    errors.StagingUnavailable,
+    errors.TransferLost,
+    errors.SignaturePropertiesInvalid,
+)
+#: What the signature may meet that the image names, before any data.
+SIGNED = (
+    errors.SignaturePropertiesInvalid,
+    errors.KeyManagerMissing,
+    errors.KeyManagerUnavailable,
+    errors.CertificateUnusable,
+)
+#: What a store may say to it.
+STORING = (
+    errors.UnknownStore,
+    errors.StoreReadOnly,
+    errors.StoreFull,
+    errors.StoreTransient,
+    errors.StoreDenied,
+    errors.StorePermanent,
+)
+#: What the data may turn out to be.
+NOT_THIS = (
+    errors.FormatMismatch,
+    errors.FormatAmbiguous,
+    errors.FormatUnsafe,
+    errors.VirtualSizeExceeded,
+    errors.SignatureInvalid,
+)
 
+
+@describe(
+    'Upload the data of an image',
+    {204: Answer(description='The image is active.')},
+    takes={OCTETS: None},
+    parameters=(parameters.STORE, parameters.SIZE),
+    errors=(*RECEIVING, *SIGNED, *STORING, errors.FormatsNotSet, *NOT_THIS),
+)
 def upload(request: webob.Request, services: 'Services', image_id: str) -> webob.Response:
     """204: the image is active."""
     check_octets(request)
@@ -32,6 +84,13 @@ def upload(request: webob.Request, services: 'Services', image_id: str) -> webob
     return no_content()
 
 
+@describe(
+    'Stage data for an import',
+    {204: Answer(description='The data waits for an import.')},
+    takes={OCTETS: None},
+    parameters=(parameters.SIZE,),
+    errors=(*RECEIVING, errors.StagingDisabled),
+)
 def stage(request: webob.Request, services: 'Services', image_id: str) -> webob.Response:
     """204: the data waits for an import."""
     check_octets(request)
@@ -46,10 +105,44 @@ def stage(request: webob.Request, services: 'Services', image_id: str) -> webob.
     return no_content()
 
 
+@describe(
+    'Download the data of an image',
+    {
+        200: Answer(
+            description='All of the data.',
+            media=OCTETS,
+            headers={'Content-MD5': 'The MD5 of the data in hexadecimal digits.'},
+        ),
+        206: Answer(
+            description='The range that was asked for.',
+            media=OCTETS,
+            headers={
+                'Content-MD5': 'The MD5 of the whole data in hexadecimal digits.',
+                'Content-Range': 'Which bytes, of how many.',
+            },
+        ),
+        204: Answer(description='There is no data.'),
+    },
+    parameters=(parameters.RANGE, parameters.PREFER),
+    errors=(
+        errors.ImageNotFound,
+        errors.ImageDeactivated,
+        errors.RangesNotSupported,
+        errors.RangeNotSatisfiable,
+        errors.InvalidQuery,
+        errors.UnknownStore,
+        errors.DataUnavailable,
+    ),
+)
 def download(request: webob.Request, services: 'Services', image_id: str) -> webob.Response:
     """200 with all of the data, 206 with a part of it, 204 when there is none."""
     found = data.download(
-        services, request.context, image_id, range_=range_of(request), prefer=preferred(request)
+        services,
+        request.context,
+        image_id,
+        range_=range_of(request),
+        prefer=preferred(request),
+        remote_address=request.remote_addr,
     )
     if found is None:
         return webob.Response(status=204, headerlist=[])

@@ -1,13 +1,18 @@
 """Images: create, list, show, patch, delete."""
 
+import functools
 from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
 import webob
 
+from imagepipe import errors
 from imagepipe.api import rendering
-from imagepipe.api.request import Request, json_body, json_object
+from imagepipe.api.description import JSON, Answer, describe
+from imagepipe.api.gate import sent
+from imagepipe.api.request import Request
 from imagepipe.api.schemas import image as schema
+from imagepipe.api.v2 import parameters
 from imagepipe.api.views import images as views
 from imagepipe.domain import listing, patch, properties
 from imagepipe.operations import deletion, images, imports
@@ -16,14 +21,39 @@ if TYPE_CHECKING:
     from imagepipe.services import Services
 
 
+@describe(
+    'Create an image',
+    {
+        201: Answer(
+            description='The new image.',
+            body=schema.IMAGE,
+            headers={
+                'Location': 'The URL of the image.',
+                'OpenStack-image-import-methods': 'The import methods, separated by commas.',
+                'OpenStack-image-store-ids': 'The stores, separated by commas.',
+            },
+        )
+    },
+    takes={JSON: schema.NEW_IMAGE},
+    errors=(
+        errors.PropertyReadOnly,
+        errors.PropertyReserved,
+        errors.PropertyProtected,
+        errors.OwnerForbidden,
+        errors.TooManyProperties,
+        errors.TooManyTags,
+        errors.ImageIdTaken,
+        errors.LimitsUnavailable,
+        errors.ImageCountExceeded,
+    ),
+)
 def create(request: Request, services: 'Services') -> webob.Response:
     """201 with the new image."""
-    body = json_object(request, limit=services.conf.api.max_json_body)
-    properties.check_first(body)
-    schema.of(services.conf).check(body)
+    body = sent(request, first=properties.check_first)
+    properties.check_texts(body)
     shown = images.create(services, request.context, body)
     headers = {'Location': f'{request.application_url}/v2/images/{shown.image.id}'}
-    methods = imports.methods(services)
+    methods = imports.offered(services)
     if methods:
         headers['OpenStack-image-import-methods'] = ','.join(methods)
     if services.stores.multi:
@@ -31,6 +61,12 @@ def create(request: Request, services: 'Services') -> webob.Response:
     return rendering.document(views.image(services, request.context, shown), status=201, headers=headers)
 
 
+@describe(
+    'List images',
+    {200: Answer(description='A page of images.', body=schema.IMAGES)},
+    parameters=parameters.IMAGES,
+    errors=(errors.InvalidQuery, errors.InvalidMarker, errors.MarkerForbidden),
+)
 def search(request: Request, services: 'Services') -> webob.Response:
     """200 with a page of images and links to the first and the next."""
     pairs = request.parameters
@@ -47,21 +83,76 @@ def search(request: Request, services: 'Services') -> webob.Response:
     )
 
 
+@describe(
+    'Show an image',
+    {200: Answer(description='The image.', body=schema.IMAGE)},
+    errors=(errors.ImageNotFound,),
+)
 def show(request: Request, services: 'Services', image_id: str) -> webob.Response:
     """200 with the image."""
     shown = images.get(services, request.context, image_id)
     return rendering.document(views.image(services, request.context, shown))
 
 
+@describe(
+    'Change an image',
+    {200: Answer(description='The image as it is now.', body=schema.IMAGE)},
+    takes={patch.V21: schema.PATCH_21, patch.V20: schema.PATCH_20},
+    errors=(
+        errors.UnsupportedPatch,
+        errors.InvalidPatch,
+        errors.ImageNotFound,
+        errors.ImageChanged,
+        errors.ImageBeingDeleted,
+        errors.OwnerForbidden,
+        errors.PropertyReadOnly,
+        errors.PropertyReserved,
+        errors.PropertyProtected,
+        errors.PropertyNotRemovable,
+        errors.FormatsFixed,
+        errors.PropertyMissing,
+        errors.PropertyExists,
+        errors.TooManyProperties,
+        errors.TooManyTags,
+        errors.FormatsNotSet,
+        errors.LastLocation,
+        errors.LocationForbidden,
+        errors.LocationRefused,
+        errors.LocationWrongStatus,
+        errors.LocationsHidden,
+        errors.LimitsUnavailable,
+        errors.QuotaExceeded,
+        errors.SignaturePropertiesInvalid,
+        errors.SourceInvalid,
+        errors.SourceRefused,
+        errors.StoreInUse,
+        errors.StoreKeeps,
+        errors.TooManyLocations,
+        errors.ValidationDataConflict,
+    ),
+)
 def update(request: Request, services: 'Services', image_id: str) -> webob.Response:
     """200 with the image as the patch made it."""
     media = patch.media_type(request.headers.get('Content-Type'))
-    body = json_body(request, limit=services.conf.api.max_json_body)
-    changes = patch.parse(media, body, schema.of(services.conf).check_one)
+    check = functools.partial(request.gate.check, schema.NEW_IMAGE)
+    changes = patch.parse(media, sent(request, media), check)
     shown = images.update(services, request.context, image_id, changes)
     return rendering.document(views.image(services, request.context, shown))
 
 
+@describe(
+    'Delete an image',
+    {204: Answer(description='The image is gone, and its data is gone or will be.')},
+    errors=(
+        errors.ImageNotFound,
+        errors.ImageChanged,
+        errors.ImageBeingDeleted,
+        errors.ImageProtected,
+        errors.StoreInUse,
+        errors.StoreKeeps,
+        errors.ImportNotCancellable,
+    ),
+)
 def delete(request: Request, services: 'Services', image_id: str) -> webob.Response:
     """204, the image and its data are gone, or will be."""
     deletion.delete(services, request.context, image_id)

@@ -8,34 +8,90 @@ import webob
 
 from imagepipe import errors
 from imagepipe.api import rendering
-from imagepipe.api.request import Request, json_object
+from imagepipe.api.description import JSON, Answer, describe
+from imagepipe.api.gate import sent
+from imagepipe.api.request import Request
+from imagepipe.api.schemas import import_ as schema
+from imagepipe.api.v2 import parameters
+from imagepipe.api.v2.data import SIGNED
 from imagepipe.api.views import imports as views
 from imagepipe.domain import listing
 from imagepipe.domain.import_ import ImportState
 from imagepipe.domain.import_request import ImportRequest
-from imagepipe.operations import imports
+from imagepipe.operations import imports, retries
 
 if TYPE_CHECKING:
     from imagepipe.services import Services
 
-_FILTERS = ('state', 'image_id', 'method', 'owner')
-_PARAMETERS = (*_FILTERS, 'limit', 'marker')
+#: The header of an answer that tells the id of an accepted import, which is its task's.
+TASK_ID = 'OpenStack-image-import-task-id'
+_NAMES = tuple(parameter.name for parameter in parameters.IMPORTS)
+_FILTERS = tuple(name for name in _NAMES if name not in ('limit', 'marker'))
+
+#: What asking for an import of an image, as it is, may be refused with.
+_REFUSALS = (
+    errors.ImageChanged,
+    errors.ImageBeingDeleted,
+    errors.ImportMethodDisabled,
+    errors.ImportWrongStatus,
+    errors.FormatsNotSetForImport,
+    errors.ImportEnding,
+    errors.ImportInProgress,
+    errors.UploadInProgress,
+    errors.UnknownImportStore,
+    errors.StoresConflict,
+    errors.SourceInvalid,
+    errors.SourceRefused,
+    errors.RemoteImageInvalid,
+    errors.DelegationRefused,
+    errors.IdentityUnavailable,
+    errors.ExpectedRequired,
+    *SIGNED,
+    errors.LimitsUnavailable,
+    errors.UploadingCountExceeded,
+    errors.QuotaExceeded,
+    errors.StagedQuotaExceeded,
+    errors.CopyNeedsStores,
+    errors.AlreadyInStore,
+)
 
 
+@describe(
+    'Import an image',
+    {
+        202: Answer(
+            description='The import is recorded and will be run; a copy may have nothing to do.',
+            headers={TASK_ID: 'The id of the import.'},
+        )
+    },
+    takes={JSON: schema.REQUEST},
+    parameters=(parameters.STORE,),
+    errors=(errors.ImageNotFound, *_REFUSALS),
+)
 def start(request: Request, services: 'Services', image_id: str) -> webob.Response:
-    """202, the import is recorded; its id is in a header."""
-    body = json_object(request, limit=services.conf.api.max_json_body)
-    asked = ImportRequest.parse(body, store_header=request.headers.get('X-Image-Meta-Store'))
+    """202, the import is recorded, and its id is in a header; or there is nothing to be done."""
+    asked = ImportRequest.parse(sent(request), store_header=request.headers.get('X-Image-Meta-Store'))
     accepted = imports.start(services, request.context, image_id, asked)
-    return rendering.empty(202, headers={'OpenStack-image-import-task-id': accepted.id})
+    return rendering.empty(202, headers={TASK_ID: accepted.id} if accepted else {})
 
 
+@describe(
+    "List an image's imports",
+    {200: Answer(description='Every import of the image, newest first.', body=schema.IMPORTS_OF_IMAGE)},
+    errors=(errors.ImageNotFound,),
+)
 def of_image(request: Request, services: 'Services', image_id: str) -> webob.Response:
     """200 with every import of the image, newest first."""
     found = imports.of_image(services, request.context, image_id)
     return rendering.document({'imports': [views.import_(record) for record in found]})
 
 
+@describe(
+    'List imports',
+    {200: Answer(description='A page of imports, newest first.', body=schema.IMPORTS)},
+    parameters=parameters.IMPORTS,
+    errors=(errors.InvalidQuery, errors.InvalidMarker),
+)
 def search(request: Request, services: 'Services') -> webob.Response:
     """200 with a page of imports, newest first."""
     pairs = request.parameters
@@ -50,20 +106,47 @@ def search(request: Request, services: 'Services') -> webob.Response:
     )
 
 
+@describe(
+    'Show an import',
+    {200: Answer(description='The import.', body=schema.IMPORT)},
+    errors=(errors.ImportNotFound,),
+)
 def show(request: Request, services: 'Services', import_id: str) -> webob.Response:
     """200 with the import."""
     return rendering.document(views.import_(imports.get(services, request.context, import_id)))
 
 
+@describe(
+    'Cancel an import',
+    {202: Answer(description='The import will be reverted.', body=schema.IMPORT)},
+    errors=(errors.ImportNotFound, errors.ImportNotCancellable),
+)
 def cancel(request: Request, services: 'Services', import_id: str) -> webob.Response:
     """202, the import is decided to be reverted."""
     record = imports.cancel(services, request.context, import_id)
     return rendering.document(views.import_(record), status=202)
 
 
+@describe(
+    'Retry an import',
+    {
+        202: Answer(
+            description='The new import, which names the old one.',
+            body=schema.IMPORT,
+            headers={TASK_ID: 'The id of the new import.'},
+        )
+    },
+    errors=(errors.ImportNotFound, errors.ImportNotRetryable, *_REFUSALS),
+)
+def retry(request: Request, services: 'Services', import_id: str) -> webob.Response:
+    """202, a new import of the same source is recorded."""
+    record = retries.retry(services, request.context, import_id)
+    return rendering.document(views.import_(record), status=202, headers={TASK_ID: record.import_.id})
+
+
 def _query(services: 'Services', single: Mapping[str, str]) -> imports.ImportQuery:
     for name, value in single.items():
-        if name not in _PARAMETERS:
+        if name not in _NAMES:
             raise errors.InvalidQuery(name=name, reason=f'imports are filtered by {", ".join(_FILTERS)}')
         if '\0' in value:
             raise errors.InvalidQuery(name=name, reason='it has a NUL')

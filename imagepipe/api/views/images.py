@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING
 
+from imagepipe.api.views import locations as views
 from imagepipe.context import RequestContext
 from imagepipe.domain.event import timestamp
 from imagepipe.domain.image import Status
@@ -34,7 +35,7 @@ def image(services: 'Services', context: RequestContext, shown: ShownImage) -> d
     path = f'/v2/images/{found.id}'
     return {
         **found.properties,
-        **shown.progress,
+        **found.progress,
         **{name: getattr(found, name) for name in _PLAIN},
         'status': found.status.value,
         'visibility': found.visibility.value,
@@ -50,6 +51,8 @@ def image(services: 'Services', context: RequestContext, shown: ShownImage) -> d
 
 def _whereabouts(services: 'Services', context: RequestContext, shown: ShownImage) -> dict[str, object]:
     """stores, direct_url and locations, as far as the configuration shows them."""
+    if not shown.image.stores and shown.locations is None:
+        return {}
     conf, stores = services.conf, services.stores
     # Whoever may not download a deactivated image must not find its data either.
     hidden = shown.image.status is Status.DEACTIVATED and not context.is_admin
@@ -58,15 +61,12 @@ def _whereabouts(services: 'Services', context: RequestContext, shown: ShownImag
         return -stores[store_id].weight if store_id in stores else 1
 
     names = [] if hidden else sorted(shown.image.stores, key=weight)
-    located = [] if hidden else sorted(shown.locations, key=lambda location: weight(location[0]))
+    located = [] if hidden else sorted(shown.locations or (), key=lambda location: weight(location[0]))
     found: dict[str, object] = {}
     if stores.multi and names:
         found['stores'] = ','.join(names)
-    if conf.show_image_direct_url and located:
+    if located and conf.show_image_direct_url:
         found['direct_url'] = located[0][1]
-    if conf.show_multiple_locations:
-        found['locations'] = [
-            {'url': url, 'metadata': {**metadata, 'store': store} if stores.multi else dict(metadata)}
-            for store, url, metadata in located
-        ]
+    if shown.locations is not None and conf.show_multiple_locations:
+        found['locations'] = [views.location(services, *location) for location in located]
     return found

@@ -3,7 +3,7 @@
 import datetime
 from collections.abc import Mapping
 
-from imagepipe.domain.import_ import Import, Step
+from imagepipe.domain.import_ import AS_SOURCE, Import, Step
 from imagepipe.domain.location import Location
 from imagepipe.operations.imports import ImportRecord
 
@@ -22,6 +22,7 @@ def import_(record: ImportRecord) -> dict[str, object]:
         'user_id': found.user_id,
         'request_id': found.request_id,
         'retry_of': found.retry_of,
+        'waits_for_host': record.waits_for_host,
         'created_at': moment(found.created_at),
         'started_at': moment(found.started_at),
         'updated_at': moment(found.updated_at),
@@ -31,6 +32,7 @@ def import_(record: ImportRecord) -> dict[str, object]:
         'source': {
             'method': found.method,
             'url': found.source_shown if record.source_visible else None,
+            'image': remote(found) if record.source_visible else None,
             'size': found.source_size,
             'digests': dict(found.source_digests),
         },
@@ -39,6 +41,14 @@ def import_(record: ImportRecord) -> dict[str, object]:
         'error': _error(found),
         'self': f'/v2/imports/{found.id}',
     }
+
+
+def remote(found: Import) -> dict[str, str] | None:
+    """The image of another region that the import reads."""
+    source = found.source_image
+    if source is None:
+        return None
+    return {'region': source.region, 'interface': source.interface, 'id': source.image_id}
 
 
 def moment(time: datetime.datetime | None) -> str | None:
@@ -53,6 +63,15 @@ def _step(step: Step) -> dict[str, object]:
         'started_at': moment(step.started_at),
         'updated_at': moment(step.updated_at),
         'finished_at': moment(step.finished_at),
+        'failures': [
+            {
+                'attempt': failure.attempt,
+                'error_code': failure.code,
+                'message': failure.message,
+                'at': moment(failure.at),
+            }
+            for failure in step.failures
+        ],
     }
 
 
@@ -78,7 +97,8 @@ def _store(
 ) -> dict[str, object]:
     return {
         'store': store,
-        'disk_format': disk_format,
+        # A source that says its format later may not be converted after all.
+        'disk_format': outcome.get('disk_format', None if disk_format == AS_SOURCE else disk_format),
         'status': outcome.get('status', 'pending'),
         'location_state': None if location is None else location.state.value,
         'size': None if location is None else location.size,

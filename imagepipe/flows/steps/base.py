@@ -4,10 +4,9 @@ import contextlib
 import inspect
 import json
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import ClassVar
 
-from osprofiler import profiler
 from taskflow import task
 
 from imagepipe import errors
@@ -51,19 +50,23 @@ class Step(task.Task):
 
     def execute(self, run: Run, **kwargs: object) -> object:
         """Run `work` under a trace point; its error is recorded with the step."""
-        with run.logged(), self._traced(run):
+        with run.logged(), self._traced(run, 'execute'):
             try:
-                if self.cancellable:
-                    run.check()
-                return self._strict(self.work(run=run, **kwargs))
+                with run.let_go():
+                    if self.cancellable:
+                        run.check()
+                    return self._strict(self.work(run=run, **kwargs))
             except errors.ImagepipeError as error:
-                run.failed(self.name, error)
-                raise
-            except Exception as error:
+                # One that stops with its run has not failed: whoever runs the import next runs it again.
+                if not run.lost.is_set():
+                    run.failed(self.name, error)
+                # TaskFlow records causes with their arguments, which need not be JSON.
+                raise error from None
+            except Exception:
                 LOG.exception('Step %s of import %s met a defect', self.name, run.claim.import_id)
                 defect = errors.ImagepipeError()
                 run.failed(self.name, defect)
-                raise defect from error
+                raise defect from None
             finally:
                 if run.lost.is_set():
                     run.discard_unrecorded(self.name)
@@ -74,7 +77,7 @@ class Step(task.Task):
         kwargs.pop('flow_failures', None)
         if run.state is ImportState.COMMITTED or run.lost.is_set():
             return
-        with run.logged(), self._traced(run):
+        with run.logged(), self._traced(run, 'revert'):
             try:
                 self.undo(run=run, **kwargs)
             except Exception as error:  # noqa: BLE001  an edge: a revert that raises strands all before it
@@ -92,24 +95,18 @@ class Step(task.Task):
         except (TypeError, ValueError) as error:
             raise errors.StepResultInvalid(step=self.name) from error
 
-    @contextlib.contextmanager
-    def _traced(self, run: Run) -> Iterator[None]:
-        """A trace point in the trace of the request, if that had one.
-
-        The profiler is thread-local and this is the step's own thread, which other imports use too.
-        """
-        trace = run.record.trace
-        if not (trace and run.trace_key):
-            yield
-            return
-        profiler.clean()
-        profiler.init(run.trace_key, base_id=trace['base_id'], parent_id=trace['parent_id'])
-        info = {'step': self.name, 'import_id': run.claim.import_id, 'worker': run.claim.owner}
-        try:
-            with profiler.Trace('step', info=info):
-                yield
-        finally:
-            profiler.clean()
+    def _traced(self, run: Run, does: str) -> contextlib.AbstractContextManager[None]:
+        """A trace point in the trace of the request, if that had one."""
+        if run.tracing is None:
+            return contextlib.nullcontext()
+        return run.tracing.continued(
+            run.record.trace,
+            'step',
+            step=self.name,
+            does=does,
+            import_id=run.claim.import_id,
+            worker=run.claim.owner,
+        )
 
 
 def _arguments(function: Callable[..., object]) -> list[str]:

@@ -68,6 +68,25 @@ class Convert(Step):
         rooms.close(run, self.name)
 
 
+class ConvertFound(Convert):
+    """Convert a source that said only in this flow what it is; one that is to stay as it is passes."""
+
+    def work(
+        self,
+        run: Run,
+        data: Mapping[str, object],
+        intake: object,
+        qemu_img: object,
+        judge: object,
+        rooms: object,
+    ) -> dict[str, object]:
+        plan = run.plan
+        converts = plan.container_format == 'bare' and plan.disk_format in plan.convert_formats
+        if not converts or plan.disk_format == self._target:
+            return dict(data)
+        return super().work(run, data, intake, qemu_img, judge, rooms)
+
+
 def _remove(staging: object, name: str) -> None:
     staging.discard(name)
     staging.discard(f'{name}.work')  # where qemu-img worked when it was killed

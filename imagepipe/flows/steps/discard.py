@@ -15,7 +15,7 @@ class Discard(Step):
 
     cancellable = False
 
-    def work(self, run: Run, clear_staging: Callable[[Run], None]) -> None:
+    def work(self, run: Run, clear_staging: Callable[[Run], bool]) -> None:
         try:
             clear_staging(run)
         except errors.ImagepipeError as error:

@@ -12,12 +12,19 @@ if TYPE_CHECKING:
 
 
 class Introspect(Step):
-    """Check the source against `expected`, its format against the declared one; record both.
+    """Check the source against `expected` and its signature, its format against the declared one.
 
     Permanent: nothing here gets better by trying again.
     """
 
-    def work(self, run: Run, staged: Mapping[str, object], judge: object, rooms: object) -> dict[str, object]:
+    def work(
+        self,
+        run: Run,
+        staged: Mapping[str, object],
+        judge: object,
+        rooms: object,
+        signatures: object,
+    ) -> dict[str, object]:
         verdict = judge.verdict(staged['verdict'])
 
         def record(tx: 'Transaction') -> None:
@@ -31,6 +38,8 @@ class Introspect(Step):
 
         run.db.run(record)
         self._expected(run, staged)
+        if run.plan.signature is not None:
+            signatures.verify(run.plan.signature, staged['digests'])
         if run.plan.decompress and verdict.compression is not None:
             return {'compression': verdict.compression, 'virtual_size': None}
         return {'compression': None, 'virtual_size': judge(staged['verdict'], run.plan)}

@@ -20,6 +20,8 @@ class TakeStaged(Step):
 
     def work(self, run: Run, intake: object) -> dict[str, object]:
         transfer = run.db.read(lambda tx: tx.transfers.get(run.plan.transfer_id))
+        if transfer is None:  # a DELETE has taken it, a moment after this step had begun
+            raise errors.StagingLost(image_id=run.claim.image_id)
         recorded = {
             'name': transfer.object_name,
             'size': transfer.size,
@@ -51,14 +53,13 @@ class Download(Step):
     def work(
         self, run: Run, attempt: int, intake: object, source: Callable[..., object], rooms: object
     ) -> dict[str, object]:
-        if attempt > 1:
-            run.pause(run.plan.backoff * 2 ** (attempt - 2))
+        run.back_off(attempt)
         staging, name = intake.staging, run.object_name(PART)
         run.discards(self.name, lambda: staging.discard(name))
         staging.discard(name)
         with contextlib.ExitStack() as stack:
             prefix, download = self._open(run, staging, source, stack)
-            self._remember(run, download.validator)
+            self._remember(run, download)
             room = rooms.open(run, self.name, download.total)
             received = intake.to_staging(
                 name,
@@ -98,9 +99,9 @@ class Download(Step):
                 return stack.enter_context(staging.open(name))
         return None
 
-    def _remember(self, run: Run, validator: str | None) -> None:
-        if validator is not None:
-            resume = {'validator': validator, 'boot': _boot()}
+    def _remember(self, run: Run, download: object) -> None:
+        if download.resumable:
+            resume = {'validator': download.validator, 'boot': _boot()}
             run.db.run(lambda tx: tx.imports.record(run.claim.import_id, source_resume=resume))
 
     def _discard_earlier(self, run: Run, staging: object) -> None:

@@ -1,7 +1,7 @@
 """store: the prepared data is in one store."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from imagepipe import errors
@@ -19,29 +19,38 @@ LOG = logging.getLogger(__name__)
 _UNDECIDED = (LocationState.PENDING, LocationState.COPYING, LocationState.FAILED)
 
 
-class Store(Step):
-    """Put the data into the store, under a name of this claim's epoch that was recorded first.
+class Storing(Step):
+    """What writing to one store is, wherever the bytes come from.
 
-    Where a store may fail, its last failure is a result and not an error.
+    They go under a name of this claim's epoch that was recorded first. Where a store may fail, its
+    last failure is a result and not an error.
     """
 
     def __init__(self, name: str, *, target: Target, provides: str, rebind: Mapping[str, str]) -> None:
         super().__init__(name, provides=provides, rebind=rebind)
         self._target = target
 
-    def work(
-        self, run: Run, data: Mapping[str, object], attempt: int, intake: object, stores: Mapping[str, object]
+    def _keep(
+        self,
+        run: Run,
+        attempt: int,
+        stores: Mapping[str, object],
+        data: Mapping[str, object],
+        write: Callable[[object, str], str],
     ) -> dict[str, object]:
+        """The result of write(store, name), which gives the object's URL; `data` says what is written."""
+        if self._passes_over(run):
+            return self._fail(run, errors.StoreDown(store=self._target.store))
         try:
-            if attempt > 1:
-                run.pause(run.plan.backoff * 2 ** (attempt - 2))
-            url = self._put(run, data, intake, stores)
+            run.back_off(attempt)
+            url = self._written(run, stores, data['size'], write)
         except (errors.ClaimLost, errors.ImportCancelled, errors.StagingLost):
             raise
         except errors.ImagepipeError as error:
             if run.plan.must_succeed or (error.transient and attempt < run.plan.store_attempts):
                 raise
-            return self._tolerate(run, stores, error)
+            self._try_to_remove(run, stores)
+            return self._fail(run, error)
         if len(run.plan.targets) > 1:
             run.db.run(lambda tx: _note(tx, run, self._target.store, {'status': 'ok'}))
         return {
@@ -54,21 +63,18 @@ class Store(Step):
             'ready': dict(data),
         }
 
-    def _put(self, run: Run, data: Mapping[str, object], intake: object, stores: Mapping[str, object]) -> str:
+    def _written(
+        self, run: Run, stores: Mapping[str, object], size: int, write: Callable[[object, str], str]
+    ) -> str:
         store = stores.get(self._target.store)
         if store is None:
             raise errors.StorePermanent(store=self._target.store)
         name = self._name(run)
         run.discards(self.name, lambda: store.discard(name))
-        run.db.run(lambda tx: self._begin(tx, run, name, data['size']))
+        run.db.run(lambda tx: self._begin(tx, run, name, size))
         for earlier in self._names(run):
             store.discard(earlier)
-        if not intake.same(data):
-            raise errors.StagingLost(image_id=run.claim.image_id)
-        size = data['size']
-        stream = intake.staging.open(data['name'], progress=lambda done: run.progress(self.name, done, size))
-        with stream:
-            url = store.put(name, stream, size)
+        url = write(store, name)
         found = store.size(url)
         if found != size:
             raise errors.StoredDataDiffers(store=self._target.store)
@@ -96,9 +102,15 @@ class Store(Step):
             once=f'prepare:{self._target.location_id}',
         )
 
-    def _tolerate(
-        self, run: Run, stores: Mapping[str, object], error: errors.ImagepipeError
-    ) -> dict[str, object]:
+    def _passes_over(self, run: Run) -> bool:
+        """Whether the store is down here, and another of the import's, which need not all succeed, is not."""
+        targets = {target.store for target in run.plan.targets}
+        if run.plan.must_succeed or len(targets) == 1:
+            return False
+        down = run.db.read(lambda tx: tx.store_checks.down(run.host))
+        return self._target.store in down and not targets <= down
+
+    def _try_to_remove(self, run: Run, stores: Mapping[str, object]) -> None:
         try:
             self._remove(run, stores)
         except (errors.ClaimLost, errors.DatabaseUnavailable):
@@ -111,7 +123,17 @@ class Store(Step):
                 self._target.store,
                 trouble,
             )
+
+    def _fail(self, run: Run, error: errors.ImagepipeError) -> dict[str, object]:
+        """The result of a store that may fail, and did. What was written is removed, or is the sweeper's."""
         run.failed(self.name, error)
+        LOG.warning(
+            'Import %s goes on without store %s: %s: %s',
+            run.claim.import_id,
+            self._target.store,
+            error.code,
+            error.message,
+        )
         found = {'status': 'failed', 'code': error.code, 'message': error.message}
         run.db.run(lambda tx: _note(tx, run, self._target.store, found))
         return {'store': self._target.store, **found}
@@ -143,6 +165,25 @@ class Store(Step):
                 self._target.location_id, _UNDECIDED, state=LocationState.FAILED.value
             )
         )
+
+
+class Store(Storing):
+    """Put the prepared data into the store."""
+
+    def work(
+        self, run: Run, data: Mapping[str, object], attempt: int, intake: object, stores: Mapping[str, object]
+    ) -> dict[str, object]:
+        return self._keep(
+            run, attempt, stores, data, lambda store, name: self._put(run, data, intake, store, name)
+        )
+
+    def _put(self, run: Run, data: Mapping[str, object], intake: object, store: object, name: str) -> str:
+        if not intake.same(data):
+            raise errors.StagingLost(image_id=run.claim.image_id)
+        size = data['size']
+        stream = intake.staging.open(data['name'], progress=lambda done: run.progress(self.name, done, size))
+        with stream:
+            return store.put(name, stream, size)
 
 
 def _note(tx: 'Transaction', run: Run, store: str, found: Mapping[str, object]) -> None:

@@ -18,14 +18,7 @@ class Verify(Step):
         intake: object,
         judge: object,
     ) -> dict[str, object]:
-        if not intake.same(data):
-            raise errors.StagingLost(image_id=run.claim.image_id)
-        return {
-            **{name: data[name] for name in ('name', 'size', 'digests', 'identity')},
-            'disk_format': run.plan.disk_format,
-            'container_format': run.plan.container_format,
-            'virtual_size': judge(data['verdict'], run.plan),
-        }
+        return _as_it_came(run, data, intake, judge)
 
 
 class VerifyConverted(Step):
@@ -56,3 +49,23 @@ class VerifyConverted(Step):
             'container_format': 'bare',
             'virtual_size': virtual_size,
         }
+
+
+class VerifyFound(VerifyConverted):
+    """As VerifyConverted, or Verify for a source that passed the conversion as it was."""
+
+    def work(self, run: Run, data: Mapping[str, object], intake: object, judge: object) -> dict[str, object]:
+        if 'verdict' in data:
+            return _as_it_came(run, data, intake, judge)
+        return super().work(run, data, intake, judge)
+
+
+def _as_it_came(run: Run, data: Mapping[str, object], intake: object, judge: object) -> dict[str, object]:
+    if not intake.same(data):
+        raise errors.StagingLost(image_id=run.claim.image_id)
+    return {
+        **{name: data[name] for name in ('name', 'size', 'digests', 'identity')},
+        'disk_format': run.plan.disk_format,
+        'container_format': run.plan.container_format,
+        'virtual_size': judge(data['verdict'], run.plan),
+    }

@@ -9,13 +9,17 @@ from oslo_utils import uuidutils
 
 from imagepipe.db import schema
 from imagepipe.domain import steps
-from imagepipe.domain.import_ import FLOW_VERSION, ImportState, Method, Step
+from imagepipe.domain.image import Status
+from imagepipe.domain.import_ import FLOWS, ImportState, Method, Step, StepState
 from imagepipe.tests.fixtures.http_server import Fault
 from imagepipe.tests.fixtures.stories import SUCCESS, Ending, Story, check_aftermath
 from imagepipe.tests.fixtures.workers import wait_until
 
+#: A flow of a release that is not written yet.
+NEWER = max(FLOWS.values()) + 1
 EXHAUSTED = Ending(state=ImportState.FAILED, error_code='imagepipe.import.attempts_exhausted')
 REFUSED = Ending(state=ImportState.FAILED, error_code='imagepipe.store.permanent')
+UNKNOWN = Ending(state=ImportState.FAILED, error_code='imagepipe.import.flow_unknown', swept=True)
 UNREADABLE = Ending(state=ImportState.FAILED, error_code='imagepipe.import.unreadable')
 
 
@@ -47,6 +51,14 @@ class AttemptsTestCase(testtools.TestCase):
             self.end(story, EXHAUSTED)
             self.assertEqual(point.rsplit(':', 1)[0], story.record.error_step)
             self.assertIn('3 times', story.record.error_message)
+
+    def test_an_active_image_whose_hashing_kills_its_workers_is_left_unhashed(self) -> None:
+        story = self.story(method=Method.LOCATION_IMPORT, stores=('web',), overrides={'http_retries': 2})
+        self.interrupt(story, 'hash:execute.inside', 2)
+        story.workers.start()
+        self.assertEqual(ImportState.SUCCEEDED, story.wait_end().state)
+        self.assertEqual(StepState.FAILED, story.steps()[steps.HASH])
+        self.assertEqual((Status.ACTIVE, None), (story.image.status, story.image.checksum))
 
     def test_one_less_does_not(self) -> None:
         story = self.story(method=Method.WEB_DOWNLOAD)
@@ -176,12 +188,89 @@ class UnrunnableTestCase(testtools.TestCase):
         newer = [self._newer(story) for _ in range(60)]  # more than one look at the board fetches
         _, import_id = story.begin()
         story.import_id, first = import_id, story.import_id
-        self.rewrite(story, first, flow_version=FLOW_VERSION + 1)
+        self.rewrite(story, first, flow_version=max(FLOWS.values()) + 1)
         story.workers.start()
         self.assertEqual(ImportState.SUCCEEDED, story.wait_end().state)
         for left in (first, *newer):
             record = story.db.read(lambda tx, left=left: tx.imports.get(left))
             self.assertEqual((ImportState.ACCEPTED, 0), (record.state, record.epoch))
+
+    def given_up(self, story: Story) -> None:
+        """Nobody has known its flow for as long as anybody waits."""
+        story.sweep()
+        self.assertIsNotNone(self.unknown_since(story))
+        self.rewrite(story, story.import_id, unknown_since=0.0)
+
+    def unknown_since(self, story: Story) -> float | None:
+        with story.db.engine.connect() as connection:
+            columns = schema.imports.c
+            statement = sa.select(columns.unknown_since).where(columns.id == story.import_id)
+            return connection.execute(statement).scalar_one()
+
+    def test_a_flow_that_nobody_knows_is_reverted_after_a_deadline(self) -> None:
+        story = self.story()
+        self.rewrite(story, story.import_id, flow_version=NEWER)
+        worker = story.workers.start()
+        story.sweep()
+        wait_until(lambda: story.beats(worker) > 1, 'the worker has looked for imports')
+        self.assertEqual((ImportState.ACCEPTED, 0), (story.record.state, story.record.epoch))
+        self.given_up(story)
+        story.wait_end()
+        check_aftermath(story, UNKNOWN)
+
+    def test_what_an_unknown_flow_has_begun_is_swept(self) -> None:
+        for point in ('convert:raw:execute.inside', 'store:cheap:execute.inside', 'store:fast:execute.after'):
+            story = self.story()
+            story.workers.start(point=point).wait_killed()
+            self.rewrite(story, story.import_id, flow_version=NEWER)
+            story.expire()
+            self.given_up(story)
+            story.workers.start()
+            story.wait_end()
+            check_aftermath(story, UNKNOWN)
+
+    def test_an_unknown_flow_that_was_handed_over_between_two_steps_ends_too(self) -> None:
+        story = self.story()
+        worker = story.workers.start(point='stage:execute.inside', stop=True)
+        worker.wait_stopped()
+        worker.signal(signal.SIGTERM)
+        worker.go_on()
+        self.assertEqual(0, worker.wait())
+        self.rewrite(story, story.import_id, flow_version=NEWER)
+        self.given_up(story)
+        story.workers.start()
+        story.wait_end()
+        check_aftermath(story, UNKNOWN)
+
+    def test_cancelled_by_its_user_it_is_cancelled_and_committed_it_is_committed(self) -> None:
+        story = self.story()
+        self.rewrite(story, story.import_id, flow_version=NEWER)
+        story.cancel()
+        self.given_up(story)
+        story.workers.start()
+        self.assertEqual(ImportState.CANCELLED, story.wait_end().state)
+        story = self.story()
+        story.workers.start(point='activate:execute.after').wait_killed()
+        self.rewrite(story, story.import_id, flow_version=NEWER)
+        story.expire()
+        self.given_up(story)
+        story.workers.start()
+        self.assertEqual(ImportState.SUCCEEDED, story.wait_end().state)
+
+    def test_it_waits_as_long_as_there_is_somebody_who_knows_it(self) -> None:
+        story = self.story()
+        self.rewrite(story, story.import_id, flow_version=NEWER)
+        story.sweep()
+        self.assertIsNotNone(self.unknown_since(story))
+        name = 'newer:1:x'
+        story.db.run(lambda tx: tx.workers.seen(name, host='newer', pid=1, version='2', flows=[1, NEWER]))
+        story.sweep()
+        self.assertIsNone(self.unknown_since(story))
+        story.db.run(lambda tx: tx.workers.gone(name))
+        story.sweep()
+        since = self.unknown_since(story)
+        story.sweep()
+        self.assertEqual(since, self.unknown_since(story))
 
     def _newer(self, story: Story) -> str:
         """An import that a newer release has accepted, before ours."""
@@ -200,7 +289,7 @@ class UnrunnableTestCase(testtools.TestCase):
                         'id': new_id,
                         'image_id': new_id,
                         'live_image_id': new_id,
-                        'flow_version': FLOW_VERSION + 1,
+                        'flow_version': max(FLOWS.values()) + 1,
                     }
                 )
             )

@@ -1,5 +1,6 @@
 """Cancelling an import at work, one that waits, one whose worker is dead, one that is committed."""
 
+import functools
 import os
 import pathlib
 import stat
@@ -10,7 +11,8 @@ import testtools
 from imagepipe import errors
 from imagepipe.domain import steps
 from imagepipe.domain.import_ import ImportState, Method, StepState
-from imagepipe.operations import deletion
+from imagepipe.domain.import_request import ImportRequest
+from imagepipe.operations import copies, deletion
 from imagepipe.tests.fixtures.http_server import Fault
 from imagepipe.tests.fixtures.stories import ADMIN, SUCCESS, Ending, Story, check_aftermath
 from imagepipe.tests.fixtures.workers import wait_until
@@ -135,6 +137,16 @@ class CommittedButNotRecordedTestCase(testtools.TestCase):
         self.assertRaises(errors.ImageNotFound, lambda: story.image)
         check_aftermath(story, Ending(image_deleted=True))
 
+    def test_a_copy_asked_for_meanwhile_is_told_to_come_again(self) -> None:
+        story = self.committed()
+        everywhere = ImportRequest(method=Method.COPY_IMAGE.value, all_stores=True)
+        ask = functools.partial(copies.start, story.services, ADMIN, story.image_id, everywhere)
+        self.assertRaises(errors.ImportEnding, ask)  # it has waited for the end, which needs another worker
+        self.finish(story)
+        copy = ask()
+        imports = story.db.read(lambda tx: tx.imports.of_image(story.image_id))
+        self.assertEqual([copy.id, story.record.id], [found.id for found in imports])
+
     def test_the_image_is_deleted_after_a_download(self) -> None:
         story = self.committed(method=Method.WEB_DOWNLOAD)
         deletion.delete(story.services, ADMIN, story.image_id)
@@ -162,7 +174,7 @@ class DeletedTestCase(testtools.TestCase):
     )
 
     def test_while_a_step_runs(self) -> None:
-        for method in Method:
+        for method in (Method.GLANCE_DIRECT, Method.WEB_DOWNLOAD):
             story = self.useFixture(Story(self, method=method))
             story.workers.start(endless=(story.image_id,))
             story.workers.wait_event(story.image_id, 'goes-on')

@@ -3,84 +3,18 @@
 import os
 import pathlib
 import signal
-import subprocess
-import sys
 
 import testtools
-from testtools import content
 
 from imagepipe.domain import steps
-from imagepipe.domain.import_ import ImportState, Method
-from imagepipe.tests.fixtures.commands import PROJECT
-from imagepipe.tests.fixtures.http_server import Fault
-from imagepipe.tests.fixtures.stories import SUCCESS, Story, check_aftermath
+from imagepipe.domain.import_ import ImportState
+from imagepipe.tests.fixtures.conductors import InTheMiddle
+from imagepipe.tests.fixtures.stories import SUCCESS, check_aftermath
 from imagepipe.tests.fixtures.workers import PATIENCE, wait_until
 
 
-class Conductor:
-    """A supervisor with its workers, in a process group of their own."""
-
-    def __init__(self, story: Story, log: pathlib.Path) -> None:
-        with log.open('ab') as output:
-            self.process = subprocess.Popen(
-                [
-                    sys.executable,
-                    '-W',
-                    'ignore',
-                    '-m',
-                    'imagepipe.cmd.conductor',
-                    '--config-file',
-                    story.cloud.config_file(),
-                ],
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
-                start_new_session=True,
-                env=os.environ | {'PYTHONPATH': os.pathsep.join([str(PROJECT), *sys.path])},
-            )
-
-    def workers(self) -> list[int]:
-        """Process ids of its workers."""
-        path = f'/proc/{self.process.pid}/task/{self.process.pid}/children'
-        return [int(pid) for pid in pathlib.Path(path).read_text().split()]
-
-    def kill(self) -> None:
-        """All of it, at once."""
-        try:
-            os.killpg(self.process.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            return
-        finally:
-            self.process.wait(PATIENCE)
-
-
-class ConductorTestCase(testtools.TestCase):
+class ConductorTestCase(InTheMiddle, testtools.TestCase):
     """An import is in the middle of its download when it happens."""
-
-    kind = 'sqlite'
-
-    def setUp(self) -> None:
-        super().setUp()
-        self.story = self.useFixture(
-            Story(
-                self,
-                kind=self.kind,
-                method=Method.WEB_DOWNLOAD,
-                fault=Fault(stall_after=1000, stalls=1),
-                overrides={'conductor.workers': 2, 'conductor.grace': 0.2},
-            )
-        )
-        self.log = pathlib.Path(self.story.cloud.path('conductor.log'))
-        self.addOnException(
-            lambda _info: self.addDetail('conductor.log', content.text_content(self.log.read_text()))
-        )
-        self.conductor = self.start()
-        self.assertTrue(self.story.source.stalled.wait(PATIENCE))
-
-    def start(self) -> Conductor:
-        conductor = Conductor(self.story, self.log)
-        self.addCleanup(conductor.kill)
-        return conductor
 
     def crashes(self) -> int:
         found = self.story.db.read(lambda tx: tx.steps.of_imports([self.story.import_id]))

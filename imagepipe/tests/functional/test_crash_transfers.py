@@ -109,7 +109,7 @@ class Transfers(testscenarios.WithScenarios, testtools.TestCase):
         self.assertEqual((len(self.body), 0), self.used())
 
     def used(self) -> tuple[int, int]:
-        return self.services.db.read(
+        return self.services.db.snapshot(
             lambda tx: (
                 tx.usages.used(quota.project(OWNER), quota.BYTES),
                 tx.usages.used(quota.STAGING, quota.BYTES),

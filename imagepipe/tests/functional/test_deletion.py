@@ -13,7 +13,7 @@ from imagepipe.domain.image import Status, Visibility
 from imagepipe.domain.import_ import ImportState
 from imagepipe.domain.import_request import ImportRequest
 from imagepipe.domain.location import Location, LocationState
-from imagepipe.operations import deletion, imports
+from imagepipe.operations import deletion, imports, pending_deletes
 from imagepipe.stores.store import Stores
 from imagepipe.tests.fixtures.databases import DATABASES
 from imagepipe.tests.functional.test_data_path import DataCase
@@ -125,6 +125,81 @@ class RefusedTest(DeletionCase):
         self.far.heal()
         self.delete(image_id)
         self.assert_gone(image_id)
+
+
+class LeftoversTest(DeletionCase):
+    """What an import left in a store, or a DELETE of one copy, is on its way out beside the image."""
+
+    overrides = {'transfers.delete_seconds': 0.5}
+
+    def leave(self, image_id: str, store: str, **columns: object) -> str:
+        """One more location of the image, condemned before."""
+        (first,) = self.locations(image_id)
+        left = dataclasses.replace(
+            first, id=str(uuid.uuid4()), store=store, state=LocationState.DELETING, **columns
+        )
+        self.services.db.run(lambda tx: tx.locations.add(left))
+        return left.id
+
+    def state(self, location_id: str, image_id: str) -> LocationState:
+        return next(found.state for found in self.locations(image_id) if found.id == location_id)
+
+    def test_a_leftover_was_never_the_images(self) -> None:
+        image_id = self.copied('far')
+        left = self.leave(image_id, 'near', url=None)
+        self.near.fail_on('discard', errors.StoreDenied(store='near', image_id=image_id))
+        self.far.fail_on('delete', errors.StoreInUse(store='far', image_id=image_id))
+        self.assertRaises(errors.StoreInUse, self.delete, image_id)
+        self.assertEqual(LocationState.DELETING, self.state(left, image_id))
+        self.far.heal()
+        self.copied('fast')
+        self.delete(image_id)
+        self.assertRaises(errors.ImageNotFound, self.find, image_id)
+        self.assertEqual(10, self.used('project:ours'))
+
+    def test_the_last_copy_ends_a_delete_that_died_whatever_was_left(self) -> None:
+        image_id = self.copied('far')
+        self.leave(image_id, 'near', url=None)
+        (copy,) = (found for found in self.locations(image_id) if found.store == 'far')
+        self.services.db.run(lambda tx: pending_deletes.condemn(tx, [copy]))
+        self.services.db.run(lambda tx: deletion.conclude(self.services, tx, copy))
+        self.assertRaises(errors.ImageNotFound, self.find, image_id)
+        self.assertEqual(0, self.used('project:ours'))
+
+    def test_a_copy_that_was_deleted_before_does_not_come_back(self) -> None:
+        image_id = self.copied('far')
+        left = self.leave(image_id, 'near')
+        self.near.fail_on('delete', errors.StoreTransient)
+        self.far.fail_on('delete', errors.StoreInUse(store='far', image_id=image_id))
+        self.assertRaises(errors.StoreInUse, self.delete, image_id)
+        self.assertEqual(LocationState.DELETING, self.state(left, image_id))
+
+    def test_a_copy_that_a_slow_store_may_have_deleted_by_now_does_not_come_back(self) -> None:
+        gate = threading.Event()
+        self.addCleanup(gate.set)
+        image_id = self.copied('far', 'near')
+        self.near.delete = lambda url: gate.wait()
+        self.far.fail_on('delete', errors.StoreInUse(store='far', image_id=image_id))
+        self.assertRaises(errors.StoreInUse, self.delete, image_id)
+        self.assertEqual(
+            {'far': LocationState.ACTIVE, 'near': LocationState.DELETING},
+            {found.store: found.state for found in self.locations(image_id)},
+        )
+
+    def test_data_that_came_while_the_stores_were_asked_goes_too(self) -> None:
+        image_id = self.copied('far')
+        (first,) = self.locations(image_id)
+        remove = self.far.delete
+
+        def interrupted(url: str) -> None:
+            self.services.db.run(lambda tx: self.copy(tx, first, 'near'))
+            remove(url)
+
+        self.far.delete = interrupted
+        self.delete(image_id)
+        self.assertRaises(errors.ImageNotFound, self.find, image_id)
+        self.assertEqual([LocationState.DELETING], [found.state for found in self.locations(image_id)])
+        self.assertEqual(0, self.used('project:ours'))
 
 
 class UnwillingStoreTest(DeletionCase):

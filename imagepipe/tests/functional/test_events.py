@@ -1,5 +1,6 @@
 """Notifications of an image's life: Glance's event types and payloads, each once."""
 
+import collections
 import json
 import uuid
 
@@ -12,6 +13,7 @@ from imagepipe.tests.fixtures import tools
 from imagepipe.tests.fixtures.cloud import CloudFixture
 from imagepipe.tests.fixtures.http_server import Fault
 from imagepipe.tests.fixtures.pipeline import PipelineFixture
+from imagepipe.tests.fixtures.proxy import TcpProxy
 from imagepipe.tests.fixtures.workers import wait_until
 
 BROKER = '127.0.0.1:5672'
@@ -204,6 +206,93 @@ class RabbitTest(testtools.TestCase):
                 },
             )
         )
+
+    def cut_off(self):
+        """A cloud that reaches the broker through a proxy which can be cut, and the proxy."""
+        host, port = BROKER.split(':')
+        proxy = self.useFixture(TcpProxy(host, int(port)))
+        cloud = self.cloud(**{
+            'oslo_messaging_notifications.transport_url': f'rabbit://guest:guest@127.0.0.1:{proxy.port}/',
+            'notifications.timeout': 1.0,
+            'notifications.retry_wait': 0.1,
+        })  # fmt: skip
+        return cloud, proxy
+
+    def ends(self, cloud):
+        """The terminal events in the database, by import."""
+        found = collections.defaultdict(list)
+        with cloud.parts.services.db.engine.connect() as connection:
+            rows = connection.execute(
+                sa.select(schema.outbox).where(schema.outbox.c.event_type.in_(TERMINAL))
+            )
+            for row in rows:
+                found[json.loads(row.payload)['id']].append((row.event_type, row.sent_at is not None))
+        return dict(found)
+
+    def told_ends(self):
+        """The imports of whose end the consumer was told, with how often."""
+        self.take()
+        ends = [message for message in self.got if message['event_type'] in TERMINAL]
+        return collections.Counter((message['payload']['id'], message['event_type']) for message in ends)
+
+    def run_imports(self, cloud):
+        """Two imports that succeed and one that fails; their ids, each with its terminal event."""
+        wanted = {}
+        for good in (True, False, True):
+            image_id = cloud.image()
+            if good:
+                cloud.stage(image_id, DATA)
+                import_id = cloud.start(image_id)
+            else:
+                cloud.source.serve(f'/{image_id}', DATA, fault=Fault(status=404))
+                import_id = cloud.start(image_id, uri=cloud.source.url(f'/{image_id}'))
+            wanted[import_id] = 'task.success' if good else 'task.failure'
+            cloud.wait(import_id)
+        return wanted
+
+    def check_each_end_is_told(self, cloud, wanted):
+        wait_until(lambda: set(self.told_ends()) >= set(wanted.items()), 'every end is told')
+        self.assertEqual({(import_id, told) for import_id, told in wanted.items()}, set(self.told_ends()))
+        wait_until(
+            lambda: self.ends(cloud) == {import_id: [(told, True)] for import_id, told in wanted.items()},
+            'of each import there is one end, and it counts as sent',
+        )
+
+    def test_a_broker_that_is_away_for_a_while(self):
+        cloud, proxy = self.cut_off()
+        wanted = self.run_imports(cloud)
+        self.check_each_end_is_told(cloud, wanted)
+        proxy.cut()
+        wanted |= self.run_imports(cloud)  # each ends although nobody can be told
+        self.assertEqual(3, len(self.told_ends()))
+        waiting = [end for (end,) in self.ends(cloud).values() if not end[1]]
+        self.assertEqual(3, len(waiting))
+        proxy.mend()
+        self.check_each_end_is_told(cloud, wanted)
+
+    def test_a_broker_that_does_not_answer(self):
+        cloud, proxy = self.cut_off()
+        wanted = self.run_imports(cloud)
+        self.check_each_end_is_told(cloud, wanted)
+        proxy.hold()
+        wanted |= self.run_imports(cloud)
+        wait_until(
+            lambda: 'was not taken (TimeoutError)' in cloud.logs()['conductor.log'], 'the sender gives it up'
+        )
+        proxy.mend()
+        self.check_each_end_is_told(cloud, wanted)
+
+    def test_a_conductor_that_ends_while_the_broker_does_not_answer_loses_nothing(self):
+        cloud, proxy = self.cut_off()
+        wanted = self.run_imports(cloud)
+        self.check_each_end_is_told(cloud, wanted)
+        proxy.hold()
+        wanted |= self.run_imports(cloud)
+        cloud.stop_conductor()
+        self.assertEqual(0, cloud.conductor.returncode)
+        proxy.mend()
+        cloud.conduct()
+        self.check_each_end_is_told(cloud, wanted)
 
     def take(self):
         """Everything that has come so far, with the types first."""

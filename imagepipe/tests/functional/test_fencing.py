@@ -4,6 +4,8 @@ The process is stopped (SIGSTOP) at a line in the middle of a step, its lease ru
 another worker ends the import, and then it continues.
 """
 
+import os
+
 import testscenarios
 import testtools
 from testtools import matchers
@@ -16,7 +18,10 @@ from imagepipe.tests.fixtures.workers import WorkerProcess, wait_until
 #: Seconds; a stopped worker is taken over from after so long.
 LEASE = 2.0
 REFUSED = Ending(state=ImportState.FAILED, error_code='imagepipe.store.permanent')
-ON_DATABASES = [(kind, {'kind': kind}) for kind in ('sqlite', 'postgresql', 'mariadb')]
+FULL = os.environ.get('IMAGEPIPE_FULL_MATRIX') == '1'
+#: MariaDB's rows are locked and compared as PostgreSQL's; it has its turn with the whole crash matrix.
+KINDS = ('sqlite', 'postgresql', 'mariadb') if FULL else ('sqlite', 'postgresql')
+ON_DATABASES = [(kind, {'kind': kind}) for kind in KINDS]
 
 
 class FrozenWorkerTestCase(testscenarios.WithScenarios, testtools.TestCase):

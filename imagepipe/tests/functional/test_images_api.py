@@ -2,8 +2,10 @@
 
 import functools
 import json
+import shutil
 import threading
 from concurrent import futures
+from urllib.parse import urlencode
 
 import sqlalchemy as sa
 import testscenarios
@@ -11,7 +13,7 @@ import testtools
 
 from imagepipe.db import schema
 from imagepipe.domain.image import Status
-from imagepipe.tests.fixtures.api import V20, ApiFixture, new_id
+from imagepipe.tests.fixtures.api import V20, V21, ApiFixture, new_id
 from imagepipe.tests.fixtures.databases import DATABASES
 
 
@@ -47,7 +49,9 @@ class CreateTest(ApiCase):
         image = response.json
         path = f'/v2/images/{image["id"]}'
         self.assertEqual(f'http://localhost{path}', response.headers['Location'])
-        self.assertEqual('glance-direct,web-download', response.headers['OpenStack-image-import-methods'])
+        self.assertEqual(
+            'glance-direct,web-download,copy-image', response.headers['OpenStack-image-import-methods']
+        )
         self.assertEqual('fast,cheap', response.headers['OpenStack-image-store-ids'])
         self.assertEqual('application/json', response.headers['Content-Type'])
         created = image.pop('created_at')
@@ -232,8 +236,9 @@ class PatchTest(ApiCase):
             'application/openstack-images-v2.0-json-patch, application/openstack-images-v2.1-json-patch',
             response.headers['Accept-Patch'],
         )
-        bad = {'op': 'add', 'path': 'x', 'value': '1'}
-        self.assert_error(400, 'imagepipe.patch.invalid', self.api.patch(new_id(), bad))
+        for code, path in (('imagepipe.request.invalid_body', 'x'), ('imagepipe.patch.invalid', '/x/y')):
+            bad = {'op': 'add', 'path': path, 'value': '1'}
+            self.assert_error(400, code, self.api.patch(new_id(), bad))
         reserved = {'op': 'add', 'path': '/os_glance_x', 'value': '1'}
         self.assert_error(403, 'imagepipe.image.property_reserved', self.api.patch(new_id(), reserved))
         good = {'op': 'add', 'path': '/x', 'value': '1'}
@@ -473,16 +478,89 @@ class ConcurrencyTest(ApiCase):
 
 
 class CostTest(ApiCase):
-    def test_statements_of_each_request(self):
+    """Statements of each call; they do not depend on how many images, properties or tags there are."""
+
+    def count(self, method, path, body=None, **more):
+        return len(self.api.statements(method, path, body, **more))
+
+    def counts(self, image_id, body):
+        path = f'/v2/images/{image_id}'
+        operations = [
+            {'op': 'replace', 'path': f'/{name}', 'value': 'new'} for name in body if name != 'tags'
+        ]
+        return {
+            'show': self.count('GET', path),
+            'list': self.count('GET', '/v2/images'),
+            'next page': self.count('GET', f'/v2/images?marker={image_id}'),
+            'by name': self.count('GET', '/v2/images?name=x'),
+            'by property and tag': self.count('GET', '/v2/images?a=1&tag=t&b=2'),
+            'create': self.count('POST', '/v2/images', body),
+            'patch': self.count('PATCH', path, operations, headers={'Content-Type': V21}),
+        }
+
+    def test_statements_of_each_call(self):
         body = {'name': 'x', 'a': '1', 'b': '2', 'tags': ['t', 'u']}
-        image = self.api.create(**body)
+        few = self.counts(self.api.create(**body)['id'], body)
+        self.assertEqual(
+            {
+                'show': 1,
+                'list': 1,
+                'next page': 4,
+                'by name': 1,
+                'by property and tag': 4,
+                'create': 5,
+                'patch': 4,
+            },
+            few,
+        )
+        body |= {f'property {number}': 'value' for number in range(50)}
+        body['tags'] = [f'tag {number}' for number in range(50)]
+        for _ in range(25):
+            last = self.api.create(**body)
+        self.assertEqual(few, self.counts(last['id'], body))
+
+
+class ValuesTest(ApiCase):
+    def test_names_that_differ_in_case_and_blanks_are_three(self):
+        for name in ('foo ', 'Foo', 'foo'):
+            self.api.create(name=name, tags=[name], twin=name)
+        for name in ('Foo', 'foo', 'foo '):
+            text = name.replace(' ', '%20')
+            self.assertEqual([name], self.names(f'?name={text}'))
+            self.assertEqual([name], self.names(f'?name=in:"{text}",bar'))
+            self.assertEqual([name], self.names(f'?twin={text}'))
+        self.assertEqual(['foo', 'foo '], sorted(self.names('?tag=foo%20') + self.names('?name=foo%20')))
+        self.assertEqual(['Foo', 'foo', 'foo '], self.names('?sort=name:asc'))
+        self.assertEqual(['foo ', 'foo', 'Foo'], self.names('?sort_key=name'))
+        marker = self.api.call('GET', '/v2/images?name=foo').json['images'][0]['id']
+        self.assertEqual(['foo '], self.names(f'?sort=name:asc&marker={marker}'))
+
+    def test_a_value_of_64_kib_is_kept_found_and_replaced(self):
+        value = 'é' * 16384 + '☃\\"\x01' * 10922
+        self.assertLess(65535, len(value.encode()))
+        image = self.api.create(name='long', notes=value)
+        self.api.create(name='other', notes=value[:-1])
+        self.assertEqual(value, self.api.call('GET', f'/v2/images/{image["id"]}').json['notes'])
+        self.assertEqual(['long'], self.names(f'?{urlencode({"notes": value})}'))
+        self.assertEqual(
+            [value, value[:-1]],
+            [found['notes'] for found in self.api.call('GET', '/v2/images?sort=name:asc').json['images']],
+        )
+        operation = {'op': 'replace', 'path': '/notes', 'value': value[1:]}
+        self.assertEqual(value[1:], self.api.patch(image['id'], operation).json['notes'])
+        self.assertEqual([], self.names(f'?{urlencode({"notes": value})}'))
+
+    def test_no_store_is_touched(self):
+        image = self.api.create(name='a')
         path = f'/v2/images/{image["id"]}'
-        self.assertEqual(5, len(self.api.statements('GET', path)))
-        few = len(self.api.statements('GET', '/v2/images'))
-        for number in range(25):
-            self.api.create(**{**body, 'name': f'{number}'})
-        self.assertEqual((5, 5), (few, len(self.api.statements('GET', '/v2/images'))))
-        self.assertEqual(5, len(self.api.statements('POST', '/v2/images', body)))
-        operations = [{'op': 'replace', 'path': '/name', 'value': 'y'}]
-        headers = {'Content-Type': 'application/openstack-images-v2.1-json-patch'}
-        self.assertEqual(7, len(self.api.statements('PATCH', path, operations, headers=headers)))
+        formats = [{'op': 'replace', 'path': f'/{kind}_format', 'value': value} for kind, value in FORMATS]
+        self.assert_status(200, self.api.patch(image['id'], *formats))
+        stream = {'Content-Type': 'application/octet-stream'}
+        self.assert_status(204, self.api.call('PUT', f'{path}/file', raw=b'data', headers=stream))
+        before = [self.api.call('GET', where).json for where in (path, '/v2/images')]
+        self.assertEqual('fast', before[0]['stores'])
+        shutil.rmtree(f'{self.api.root}/stores')
+        self.assertEqual(before, [self.api.call('GET', where).json for where in (path, '/v2/images')])
+
+
+FORMATS = (('disk', 'raw'), ('container', 'bare'))

@@ -9,6 +9,7 @@ import testtools
 from imagepipe.domain.import_ import ImportState
 from imagepipe.tests.fixtures.api import ApiFixture, new_id
 from imagepipe.tests.fixtures.databases import DATABASES
+from imagepipe.tests.fixtures.endings import end
 
 DATA = b'x' * 1000
 
@@ -219,6 +220,46 @@ class LookTest(ImportsCase):
         self.assert_error(409, 'imagepipe.import.not_cancellable', self.api.call('POST', f'{path}/cancel'))
 
 
+class RetryTest(ImportsCase):
+    def test_a_retry_is_a_new_import_that_names_the_old_one(self):
+        image_id, import_id = self.downloading()
+        path = f'/v2/imports/{import_id}/retry'
+        self.assert_error(409, 'imagepipe.import.not_retryable', self.api.call('POST', path))
+        end(self.api.services, import_id)
+        response = self.api.call('POST', path)
+        self.assertEqual(202, response.status_int, response.text)
+        found = response.json
+        self.assertNotEqual(import_id, found['id'])
+        self.assertEqual(found['id'], response.headers['OpenStack-image-import-task-id'])
+        self.assertEqual(
+            (import_id, image_id, 'accepted', 'web-download', 'http://192.0.2.1/disk', ['cheap']),
+            (
+                found['retry_of'],
+                found['image_id'],
+                found['state'],
+                found['method'],
+                found['source']['url'],
+                [store['store'] for store in found['stores']],
+            ),
+        )
+        old, new = self.api.services.db.snapshot(
+            lambda tx: [tx.imports.get(each).source_url for each in (import_id, found['id'])]
+        )
+        decrypt = self.api.services.secrets.decrypt
+        self.assertEqual(['http://192.0.2.1/disk?signature=hidden'] * 2, [decrypt(old), decrypt(new)])
+        self.assert_error(409, 'imagepipe.import.in_progress', self.api.call('POST', path))
+
+    def test_who_may_retry(self):
+        image_id, import_id = self.downloading()
+        end(self.api.services, import_id)
+        path = f'/v2/imports/{import_id}/retry'
+        self.assert_error(404, 'imagepipe.import.not_found', self.api.call('POST', path, as_='theirs'))
+        self.api.share(image_id, 'theirs')
+        for caller in ('theirs', 'reader'):
+            self.assert_error(403, 'imagepipe.policy.forbidden', self.api.call('POST', path, as_=caller))
+        self.assertEqual(202, self.api.call('POST', path, as_='admin').status_int)
+
+
 class TasksTest(ImportsCase):
     def test_an_import_is_a_task_of_its_image(self):
         image_id, import_id = self.started(headers={'X-Openstack-Request-ID': 'req-mine'})
@@ -291,9 +332,12 @@ class InfoTest(ImportsCase):
 
     def test_what_the_service_offers(self):
         found = self.api.call('GET', '/v2/info/import').json
-        self.assertEqual(['glance-direct', 'web-download'], found['import-methods']['value'])
+        self.assertEqual(['glance-direct', 'web-download', 'copy-image'], found['import-methods']['value'])
         self.assertEqual('array', found['import-methods']['type'])
-        self.assertEqual(['imports', 'import-cancel', 'import-expected'], found['imagepipe']['extensions'])
+        self.assertEqual(
+            ['imports', 'import-cancel', 'import-retry', 'import-expected', 'openapi', 'store-states'],
+            found['imagepipe']['extensions'],
+        )
         self.assertIn('sha256', found['imagepipe']['expected'])
         self.assertEqual(
             {'stores': [{'id': 'fast', 'default': 'true'}, {'id': 'cheap'}]},

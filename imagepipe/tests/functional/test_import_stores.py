@@ -13,6 +13,7 @@ import testtools
 
 from imagepipe import errors
 from imagepipe.jobs.sweeper import Sweeper
+from imagepipe.stores.file import UNFINISHED
 from imagepipe.stores.memory import InMemoryStore
 from imagepipe.tests.fixtures import images
 from imagepipe.tests.fixtures.databases import KINDS
@@ -111,7 +112,7 @@ class BrokenDirectoryTestCase(testscenarios.WithScenarios, Case):
     def repair(self) -> None:
         """The directory is back, and the sweeper has seen to what could not be removed before."""
         os.unlink(self.directory)
-        os.mkdir(self.directory)
+        os.makedirs(os.path.join(self.directory, UNFINISHED))  # else it is taken for a bare mount point
         wait_until(self.swept, 'the sweeper has removed what the import could not')
 
     def swept(self) -> bool:

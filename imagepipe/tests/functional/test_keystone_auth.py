@@ -75,7 +75,9 @@ class KeystoneTest(testtools.TestCase):
             self.assertNotIn(secret, logs)
 
     def test_without_a_token_that_is_valid(self):
-        for token in (None, 'gAAAAABnotatoken'):
+        revoked = self.keystone.user('robin', project='ours', roles=['member'])
+        self.keystone.revoke(revoked)
+        for token in (None, 'gAAAAABnotatoken', revoked):
             response = self.cloud.call('GET', '/v2/images', token=token)
             self.assertEqual(401, response.status_code)
             self.assertEqual(f'Keystone uri="{self.keystone.url}"', response.headers['WWW-Authenticate'])
@@ -83,3 +85,13 @@ class KeystoneTest(testtools.TestCase):
         self.assertEqual(300, self.cloud.call('GET', '/').status_code)
         self.assertEqual(200, self.cloud.call('GET', '/healthcheck').status_code)
         self.assertNotIn('gAAAAABnotatoken', '\n'.join(self.cloud.logs().values()))
+        self.while_keystone_is_away()
+
+    def while_keystone_is_away(self):
+        known, unknown = self.member, self.keystone.token('alice', 'a-password', 'ours')
+        self.assertEqual(200, self.status('GET', '/v2/images', known))
+        self.keystone.stop()
+        self.assertEqual(200, self.status('GET', '/v2/images', known))  # for token_cache_time
+        response = self.cloud.call('GET', '/v2/images', token=unknown)
+        self.assertEqual(503, response.status_code)  # not 401: nobody has said that it is not valid
+        self.assertEqual('imagepipe.identity.unavailable', response.json()['error']['error_code'])

@@ -22,6 +22,7 @@ from imagepipe.domain.import_ import ImportState
 from imagepipe.tests.fixtures import tools
 from imagepipe.tests.fixtures.cloud import CloudFixture
 from imagepipe.tests.fixtures.http_server import Fault
+from imagepipe.tests.fixtures.jobboards import ZooKeeperServer
 from imagepipe.tests.fixtures.servers import free_port
 from imagepipe.tests.fixtures.workers import wait_until
 
@@ -43,6 +44,7 @@ SECRETS = {
     'swift key': 'planted-key-of-swift',
     'key of the profiler': TRACE_KEY,
     'password of the broker': 'guest:guest',
+    'password of the jobboard': 'planted-password-of-zookeeper',
 }
 QUERY = f'X-Amz-Credential={SECRETS["credential"]}&X-Amz-Signature={SECRETS["signature"]}'
 
@@ -99,6 +101,7 @@ class SecretsTest(testtools.TestCase):
         self.base_id = str(uuid.uuid4())
         self.addCleanup(self.traces.delete, f'osprofiler_opt:{self.base_id}')
         self.inbox = self.useFixture_of_broker()
+        self.zookeeper = self.useFixture(ZooKeeperServer(self))
         self.answers = Answers()
         self.cloud = self.useFixture(CloudFixture(self, stores=('fast', 'cheap'), overrides=self.settings()))
 
@@ -150,6 +153,7 @@ class SecretsTest(testtools.TestCase):
             'oslo_messaging_notifications.driver': 'messagingv2',
             'oslo_messaging_notifications.transport_url': f'rabbit://guest:guest@{BROKER}/',
             'oslo_messaging_notifications.topics': self.topic,
+            'jobboard.connection': self.zookeeper.lock('me', SECRETS['password of the jobboard']),
         }
 
     def call(self, method, path, **request):

@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import pathlib
+import re
 import subprocess
 import sys
 import textwrap
@@ -15,8 +16,9 @@ import testtools
 
 from imagepipe.operations import transfers
 from imagepipe.tests.fixtures.raw_http import CHUNKED, OCTETS, Client, RawRequest, chunk, pieces
-from imagepipe.tests.fixtures.servers import SERVERS, ServerFixture, make_server
+from imagepipe.tests.fixtures.servers import PROCESSES, SERVERS, ServerFixture, make_server
 from imagepipe.tests.fixtures.services import ServicesFixture
+from imagepipe.tests.fixtures.together import together
 
 MIB = 1 << 20
 
@@ -51,7 +53,7 @@ class ServerCase(testscenarios.WithScenarios, testtools.TestCase):
         cls.running: dict[str, tuple[ServicesFixture, ServerFixture]] = {}
 
     def settings(self) -> dict[str, object]:
-        return {'api.workers': 1, 'transfers.client_timeout': 20, **self.overrides}
+        return {'api.workers': PROCESSES, 'transfers.client_timeout': 20, **self.overrides}
 
     def until(self, condition: Callable[[], bool], what: str, seconds: float = 30) -> None:
         pause = threading.Event()
@@ -156,6 +158,19 @@ class WholeDataTest(ServerCase):
     def test_an_image_without_data_is_204(self) -> None:
         answer = self.client.download(self.client.create())
         self.assertEqual((204, b''), (answer.status, answer.content))
+
+    def test_each_process_serves_what_another_took_in(self) -> None:
+        data = os.urandom(MIB)
+        image_id = self.client.create()
+        self.assertEqual(204, self.client.upload(image_id, data).status)
+        served = re.compile(f'([0-9]+) INFO imagepipe.api.app .*GET /v2/images/{image_id}/file 200')
+
+        def both() -> bool:
+            downloads = together(*[(self.client.download, image_id)] * 4)
+            self.assertEqual([data] * 4, [answer.content for answer in downloads])
+            return len(set(served.findall(self.server.log.read_text()))) == PROCESSES
+
+        self.until(both, f'{PROCESSES} processes have served')
 
     def test_a_connection_serves_one_request_after_the_other(self) -> None:
         data = os.urandom(MIB)
@@ -305,6 +320,13 @@ class EarlyRefusalTest(ServerCase):
         for headers in self.both_ways():
             answer = self.refused('11111111-2222-4333-8444-555555555555', OCTETS | headers)
             self.assert_code(404, 'imagepipe.image.not_found', answer)
+
+
+class EarlyAnswerTest(ServerCase):
+    """mod_wsgi's daemons are asked for their answer when Apache has handed the whole body over to them."""
+
+    scenarios = [(name, values) for name, values in SERVERS if name != 'mod_wsgi-daemon']
+    size = 40 * MIB
 
     def test_the_answer_comes_before_the_client_has_sent_its_data(self) -> None:
         image_id = self.client.create()

@@ -52,6 +52,19 @@ class Standalone(fixtures.Fixture):
         self._test.assertNotIn('Traceback', said)
         return said
 
+    def unheard(self, *words: object) -> subprocess.CompletedProcess:
+        """The command in a pipe that nobody reads any more."""
+        reading, writing = os.pipe()
+        os.close(reading)
+        argv = [sys.executable, '-m', 'imagepipe.cmd.standalone', '--data', self.home.path, *words]
+        try:
+            return subprocess.run(
+                [str(word) for word in argv], env=self._environment, cwd=self.root, stdin=subprocess.DEVNULL,
+                stdout=writing, stderr=subprocess.PIPE, timeout=180, check=False,
+            )  # fmt: skip
+        finally:
+            os.close(writing)
+
     def start(self, *words: object) -> subprocess.Popen:
         """The command as a child of this process, which prints into `printed`."""
         self.printed = self.root / 'printed'
@@ -150,7 +163,8 @@ class QuickstartTest(Case):
         service = self.standalone(ODD)
         first = service.call('quickstart', '--port', 0)
         for words in ('imagepipe runs now at', 'No Keystone', 'made just now', 'Image sample is active.',
-                      f'OS_AUTH_TYPE=none OS_ENDPOINT={service.url}', 'stop --data',
+                      f'OS_AUTH_TYPE=none OS_ENDPOINT={service.url} {commands.BIN}/openstack image import ',
+                      f'{commands.BIN}/pip install python-openstackclient', 'stop --data',
                       str(service.home.logs)):  # fmt: skip
             self.assertIn(words, first)
         self.assert_steps_are_shown(first)
@@ -204,8 +218,10 @@ class QuickstartTest(Case):
         service = self.standalone()
         empty = service.root / 'empty'
         empty.touch()
-        for path, sentence in {'no/such.img': 'There is no file no/such.img.', str(empty): 'is empty.',
-                               str(service.root): 'is no file.'}.items():  # fmt: skip
+        for path, sentence in {
+            'no/such.img': 'There is no file no/such.img.', str(empty): 'is empty.',
+            str(service.root): 'is no file.', 'ftp://me:secret@127.0.0.1/x': ' ftp://127.0.0.1/x is no URL ',
+        }.items():  # fmt: skip
             said = service.call('quickstart', path, expect=1)
             self.assertEqual(1, said.count('\n'))
             self.assertIn(sentence, said)
@@ -290,6 +306,14 @@ class ServiceTest(Case):
         self.assertIn('imagepipe has stopped.', service.printed.read_text())
         self.assertIn('Nothing runs', service.call('status', expect=3))
         self.assertIn('Nothing runs', service.call('stop'))
+
+    def test_whoever_stops_reading_stops_nothing(self) -> None:
+        service = self.standalone()
+        for words in (('start', '--port', 0), ('status',), ('quickstart', images.built('qcow2'))):
+            ended = service.unheard(*words)
+            self.assertEqual((0, b''), (ended.returncode, ended.stderr), words)
+        self.assertIn('API              answers', service.call('status'))
+        self.assertTrue(service.files('stores'))
 
     def test_a_part_that_dies_ends_the_service_and_is_named(self) -> None:
         for part in ('conductor', 'api'):

@@ -2,11 +2,13 @@
 
 import os
 
+import sqlalchemy as sa
 import testtools
 from oslo_utils import uuidutils
 from testscenarios import WithScenarios
 
 from imagepipe import errors, quota
+from imagepipe.db.schema import locations
 from imagepipe.domain import names
 from imagepipe.domain.image import Image, Status
 from imagepipe.domain.location import Location, LocationState
@@ -14,6 +16,10 @@ from imagepipe.domain.representation import Representation
 from imagepipe.jobs.sweeper import Sweeper
 from imagepipe.tests.fixtures.databases import DATABASES
 from imagepipe.tests.fixtures.services import ServicesFixture
+
+
+def _stores(tx):
+    return tx.connection.execute(sa.select(locations.c.store)).scalars().all()
 
 
 class SweeperTest(WithScenarios, testtools.TestCase):
@@ -75,8 +81,6 @@ class SweeperTest(WithScenarios, testtools.TestCase):
 
     def age_locations(self):
         """Let every location have been as it is for a minute."""
-        from imagepipe.db.schema import locations  # noqa: PLC0415
-
         self.run_in(
             lambda tx: tx.connection.execute(
                 locations.update().values(updated_at=tx.now.replace(year=tx.now.year - 1))
@@ -93,6 +97,26 @@ class SweeperTest(WithScenarios, testtools.TestCase):
         self.assertFalse(os.path.exists(path))
         self.assertRaises(errors.ImageNotFound, self.run_in, lambda tx: tx.images.find(image_id))
         self.assertEqual(0, self.used())
+
+    def test_data_that_cannot_be_deleted_does_not_keep_the_sweeper_from_other_data(self):
+        stuck = [self.a_stored_image(state=LocationState.DELETING)[0] for _ in range(3)]
+        self.run_in(
+            lambda tx: tx.connection.execute(
+                locations.update().where(locations.c.image_id.in_(stuck)).values(store='unplugged')
+            )
+        )
+        self.age_locations()
+        paths = [self.a_stored_image(state=LocationState.DELETING)[1] for _ in range(3)]
+        self.run_in(
+            lambda tx: tx.connection.execute(
+                locations.update()
+                .where(locations.c.store == 'fast')
+                .values(updated_at=tx.now.replace(year=tx.now.year - 1))
+            )
+        )
+        Sweeper(self.services, interval=1.0, page=2).sweep()
+        self.assertEqual([], [path for path in paths if os.path.exists(path)])
+        self.assertEqual({'unplugged'}, set(self.run_in(_stores)))
 
     def test_a_delete_that_still_waits_is_left_alone(self):
         _, path = self.a_stored_image(state=LocationState.DELETING)

@@ -1,5 +1,8 @@
 """OSProfiler: one trace holds a request and every step of the import it began, in another process."""
 
+import contextlib
+import io
+import json
 import logging
 import threading
 import types
@@ -11,18 +14,49 @@ import redis
 import requests
 import testtools
 from osprofiler import notifier, profiler, web
-from osprofiler.drivers import base
+from testtools import matchers
 
-from imagepipe import tracing
+from imagepipe import errors, tracing
 from imagepipe.flows.steps.base import Step
-from imagepipe.tests.fixtures import tools
+from imagepipe.sources.intake import Intake
+from imagepipe.stores.memory import InMemoryStore
+from imagepipe.stores.store import Stores
+from imagepipe.tests.fixtures import commands, images, tools
 from imagepipe.tests.fixtures.cloud import SharedCloudTest
+from imagepipe.tests.fixtures.pipeline import PipelineFixture
 from imagepipe.tests.fixtures.services import ServicesFixture
 from imagepipe.tests.fixtures.workers import wait_until
 
 KEY = 'a-key-of-the-operator'
 REDIS = 'redis://127.0.0.1:6379/7'
-STEPS = {'stage', 'introspect', 'verify:raw', 'store:fast', 'activate', 'notify', 'discard'}
+STEPS = {
+    'stage',
+    'introspect',
+    'verify:qcow2',
+    'convert:raw',
+    'verify:raw',
+    'store:fast',
+    'store:cheap',
+    'activate',
+    'notify',
+    'discard',
+}
+#: (name, what it says of itself) from the root down: what must hang under what.
+PATHS = (
+    (('wsgi', 'POST'), ('operation', 'images.create'), ('db', 'INSERT INTO images')),
+    (('wsgi', 'PUT'), ('operation', 'data.stage'), ('db', 'INSERT INTO transfers')),
+    (('wsgi', 'POST'), ('operation', 'imports.start'), ('db', 'INSERT INTO imports')),
+    *(
+        (('wsgi', 'POST'), ('operation', 'imports.start'), ('step', step), *below)
+        for step, *below in (
+            ('introspect', ('db', 'UPDATE')),
+            ('convert:raw', ('qemu_img', 'convert'), ('qemu_img', 'info')),
+            ('store:fast', ('store', 'put fast')),
+            ('store:cheap', ('store', 'put cheap')),
+            ('activate', ('db', 'UPDATE images')),
+        )
+    ),
+)
 
 
 class TraceTest(SharedCloudTest):
@@ -33,6 +67,7 @@ class TraceTest(SharedCloudTest):
         'profiler.hmac_keys': KEY,
         'profiler.connection_string': REDIS,
         'profiler.trace_sqlalchemy': True,
+        'import_flow.target_formats': 'cheap:raw',
     }
 
     @classmethod
@@ -59,22 +94,25 @@ class TraceTest(SharedCloudTest):
         self.assertLess(response.status_code, 300, response.text)
         return response
 
+    def show(self, kind):
+        """What OSProfiler's own command prints of the trace."""
+        program, where = commands.BIN / 'osprofiler', ('--connection-string', REDIS)
+        return commands.run(self, program, 'trace', 'show', f'--{kind}', self.base_id, *where)
+
     def points(self):
-        """(name, info, trace id, parent id, service) of every trace point in Redis."""
-        report = base.get_driver(REDIS, conf=self.cloud.parts.conf).get_report(self.base_id)
-        return list(_flat(report))
+        """Every trace point, as `osprofiler trace show` has it."""
+        return list(_flat(json.loads(self.show('json'))))
 
     def steps(self):
         """How many steps the trace has."""
         return len([point for point in self.points() if point.name == 'step'])
 
-    def import_traced(self, **how):
-        image = self.call(
-            'POST', '/v2/images', json={'disk_format': 'raw', 'container_format': 'bare'}
-        ).json()
+    def import_traced(self, *, data=b'some data', disk_format='raw', stores=('fast',), **how):
+        formats = {'disk_format': disk_format, 'container_format': 'bare'}
+        image = self.call('POST', '/v2/images', json=formats, **how).json()
         path = f'/v2/images/{image["id"]}'
-        self.call('PUT', f'{path}/stage', data=b'some data')
-        body = {'method': {'name': 'glance-direct'}, 'stores': ['fast']}
+        self.call('PUT', f'{path}/stage', data=data, **how)
+        body = {'method': {'name': 'glance-direct'}, 'stores': list(stores)}
         return self.call('POST', f'{path}/import', json=body, **how).headers['OpenStack-image-import-task-id']
 
     def wait_end(self, import_id):
@@ -87,22 +125,27 @@ class TraceTest(SharedCloudTest):
         wait_until(ended, 'the import succeeds')
 
     def test_the_request_and_every_step_are_in_one_trace(self):
-        import_id = self.import_traced()
+        images.needs(self, 'qcow2')
+        import_id = self.import_traced(
+            data=images.content('qcow2'), disk_format='qcow2', stores=('fast', 'cheap')
+        )
         self.wait_end(import_id)
         points = self.points()
-        of_wsgi = [point for point in points if point.name == 'wsgi']
-        self.assertEqual(
-            ['POST', 'PUT', 'POST'], [point.started['info']['request']['method'] for point in of_wsgi]
-        )
+        asked = [point for point in points if point.name == 'wsgi']
+        self.assertEqual(['POST', 'PUT', 'POST'], [point.said for point in asked])
         steps = [point for point in points if point.name == 'step']
-        self.assertEqual(STEPS, {point.started['info']['step'] for point in steps})
+        self.assertEqual(STEPS, {point.said for point in steps})
         self.assertEqual({import_id}, {point.started['info']['import_id'] for point in steps})
-        # They hang under the request that began the import, and another process wrote them.
-        self.assertEqual({of_wsgi[-1].trace_id}, {point.parent_id for point in steps})
+        # Another process wrote them.
         workers = {int(point.started['info']['worker'].split(':')[1]) for point in steps}
         self.assertEqual({process.pid for process in self.cloud.workers()}, workers)
+        for path in PATHS:
+            self.assertThat(points, _Has(path))
         # And each of them has ended.
         self.assertEqual([], [point.name for point in points if not point.stopped])
+        # The page for people has them all.
+        page = self.show('html')
+        self.assertEqual([], [point.trace_id for point in points if point.trace_id not in page])
 
     def test_statements_are_trace_points_without_their_parameters(self):
         image = self.call('POST', '/v2/images', json={'name': 'nobody else reads this'}).json()
@@ -129,18 +172,51 @@ class TraceTest(SharedCloudTest):
         self.assertEqual(before, self.steps())
 
 
-def _flat(report):
+def _flat(report, path=()):
+    """Each point below this one, before those below it."""
     for child in report.get('children', []):
         info = child['info']
         name = info['name'].removesuffix('-start')
         raw = {
             key.rsplit('-', 1)[1]: value for key, value in info.items() if key.startswith('meta.raw_payload')
         }
+        started = raw.get('start', {})
+        here = (*path, (name, _said(started.get('info', {}))))
         yield types.SimpleNamespace(
-            name=name, trace_id=child['trace_id'], parent_id=child['parent_id'],
-            started=raw.get('start', {}), stopped=raw.get('stop'),
+            name=name, said=here[-1][1], path=here, trace_id=child['trace_id'],
+            started=started, stopped=raw.get('stop'),
         )  # fmt: skip
-        yield from _flat(child)
+        yield from _flat(child, here)
+
+
+def _said(info):
+    """What a point says of itself, in short."""
+    if 'request' in info:
+        return info['request']['method']
+    if 'db' in info:
+        return info['db']['statement']
+    if 'call' in info:
+        return ' '.join(filter(None, (info['call'], info.get('store'))))
+    return info.get('operation') or info.get('step')
+
+
+class _Has(matchers.Matcher):
+    """Points hang under each other like this."""
+
+    def __init__(self, path):
+        self._path = path
+
+    def match(self, points):
+        if any(self._is(point.path) for point in points):
+            return None
+        found = sorted({' > '.join(f'{name} {said}'[:60] for name, said in point.path) for point in points})
+        return matchers.Mismatch(f'{self._path} is not among\n' + '\n'.join(found))
+
+    def _is(self, path):
+        pairs = zip(path, self._path, strict=True) if len(path) == len(self._path) else ()
+        return bool(pairs) and all(
+            name == wanted and said.startswith(text) for (name, said), (wanted, text) in pairs
+        )
 
 
 class QuietTest(testtools.TestCase):
@@ -174,7 +250,7 @@ class LeakTest(QuietTest):
 class _Run:
     """As much of a run as a step that does nothing needs."""
 
-    trace_key = KEY
+    tracing = tracing.Tracing(KEY, statements=False)
 
     def __init__(self, base_id):
         trace = {'base_id': base_id, 'parent_id': base_id} if base_id else None
@@ -184,6 +260,9 @@ class _Run:
 
     def logged(self):
         return fixtures.MonkeyPatch('builtins.print', print)
+
+    def let_go(self):
+        return contextlib.nullcontext()
 
     def check(self):
         return None
@@ -216,7 +295,74 @@ class DriverTest(QuietTest):
         )
         self.assertNotIn('planted-password', log.output)
 
-    def test_off_there_is_no_key_and_no_listener(self):
-        services = self.useFixture(ServicesFixture(self)).services
-        self.assertIsNone(services.trace_key)
-        self.assertEqual([], list(services.db.engine.dispatch.after_cursor_execute))
+
+class ThreadTest(testtools.TestCase):
+    def test_a_put_in_a_thread_of_its_own_is_in_the_trace_of_whoever_asked(self):
+        seen = []
+        self.addCleanup(notifier.set, notifier.get())
+        notifier.set(seen.append)
+        tracer, store = tracing.Tracing(KEY, statements=False), InMemoryStore('fast')
+        tracer.calls(store, 'store', tracing.STORE_CALLS, store='fast')
+        profiler.init(KEY, base_id=str(uuid.uuid4()))
+        self.addCleanup(profiler.clean)
+        profiler.start('step')
+        stores = Stores({'fast': store}, default='fast', multi=True)
+        intake = Intake(stores=stores, staging=None, algorithms=(), rules=None, carried=tracer.carried)
+        intake.to_store(
+            'name', io.BytesIO(b'data'), store_id='fast', size=4, limit=None, inspect=False,
+            progress=lambda _seen: None,
+        )  # fmt: skip
+        asked = profiler.get().get_id()
+        profiler.stop()
+        self.assertEqual(
+            ['step-start', 'store-start', 'store-stop', 'step-stop'], [point['name'] for point in seen]
+        )
+        self.assertEqual([asked, asked], [point['parent_id'] for point in seen[1:3]])
+        self.assertEqual({'store': 'fast', 'call': 'put'}, _without_host(seen[1]['info']))
+
+    def test_of_an_error_only_its_kind_is_told(self):
+        seen = []
+        self.addCleanup(notifier.set, notifier.get())
+        notifier.set(seen.append)
+        tracer, store = tracing.Tracing(KEY, statements=False), InMemoryStore('fast')
+        tracer.calls(store, 'store', tracing.STORE_CALLS, store='fast')
+        profiler.init(KEY, base_id=str(uuid.uuid4()))
+        self.addCleanup(profiler.clean)
+        self.assertRaises(errors.StoreObjectMissing, store.open, f'memory://{store.id}/none')
+        self.assertEqual({'etype': 'StoreObjectMissing'}, _without_host(seen[1]['info']))
+
+
+def _without_host(info):
+    return {name: value for name, value in info.items() if name != 'host'}
+
+
+class OffTest(testtools.TestCase):
+    """Tracing that is off is not there at all."""
+
+    def test_an_import_calls_nothing_of_osprofiler(self):
+        called = []
+        for module, name in _functions():
+            self.useFixture(
+                fixtures.MonkeyPatch(
+                    f'{module}.{name}', lambda *_args, _name=name, **_kw: called.append(_name)
+                )
+            )
+        pipeline = self.useFixture(PipelineFixture(self))
+        services = pipeline.services
+        self.assertIsNone(services.tracing)
+        for engine in services.db.engines:
+            self.assertEqual([], list(engine.dispatch.after_cursor_execute))
+        pipeline.succeed(self._imported(pipeline))
+        self.assertEqual([], called)
+
+    def _imported(self, pipeline):
+        image_id = pipeline.image()
+        pipeline.stage(image_id, b'data')
+        return pipeline.start(image_id)
+
+
+def _functions():
+    """Every function and method of OSProfiler that makes or ends a trace point."""
+    for name in ('init', 'get', 'start', 'stop', 'clean'):
+        yield 'osprofiler.profiler', name
+    yield 'osprofiler.notifier', 'notify'

@@ -76,6 +76,7 @@ class PluginTest(testtools.TestCase):
         self.assertLess(
             max(i for i, call in enumerate(calls) if 'iniset imagepipe.conf' in call), calls.index(sync)
         )
+        self.assertIn('db load_metadefs', calls[calls.index(sync) + 1])
 
     def test_the_api_runs_the_wsgi_module_behind_apache(self) -> None:
         calls = self.phases('stack post-config')['stack post-config']

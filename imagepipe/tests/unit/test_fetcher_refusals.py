@@ -5,6 +5,7 @@ import socket
 from imagepipe import errors
 from imagepipe.sources import urls
 from imagepipe.sources.reasons import Reason
+from imagepipe.sources.terms import Terms
 from imagepipe.tests.fixtures import tools
 from imagepipe.tests.fixtures.fetching import FetcherTestCase, Names, some_bytes
 from imagepipe.tests.fixtures.http_server import Fault, HttpServer
@@ -288,7 +289,9 @@ class RedirectTest(FetcherTestCase):
         other.serve('/back', fault=Fault(redirect=self.server.url('/image')))
         self.server.serve('/image', DATA)
         url = self.redirect('/here')
-        self.fetch(url, headers={'X-Auth-Token': 'secret', 'Authorization': 'Basic secret'})
+        self.fetch(
+            url, terms=Terms(headers=lambda: {'X-Auth-Token': 'secret', 'Authorization': 'Basic secret'})
+        )
         given = [(request.path, 'x-auth-token' in request.headers) for request in self.server.requests]
         self.assertEqual([('/from', True), ('/here', True), ('/image', False)], given)
         self.assertNotIn('secret', str([dict(request.headers) for request in other.requests]))
@@ -303,7 +306,8 @@ class RedirectTest(FetcherTestCase):
             {'': 'a'},
             {'X': 'ü'},
         ):
-            self.assertRaises(errors.SourceInvalid, self.open, self.server.url('/image'), headers=headers)
+            terms = Terms(headers=lambda headers=headers: headers)
+            self.assertRaises(errors.SourceInvalid, self.open, self.server.url('/image'), terms=terms)
         self.assertEqual([], self.server.requests)
 
     def test_a_download_is_continued_through_its_redirect(self):

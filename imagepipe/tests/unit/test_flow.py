@@ -14,8 +14,8 @@ from taskflow.types import failure
 
 from imagepipe import errors
 from imagepipe.domain import steps
-from imagepipe.domain.import_ import Claim, Import, ImportState, Method, Plan, Target
-from imagepipe.flows import import_v1, registry
+from imagepipe.domain.import_ import AS_SOURCE, FLOWS, Claim, Import, ImportState, Method, Plan, Target
+from imagepipe.flows import registry
 from imagepipe.flows.retries import Attempts, Restage
 from imagepipe.flows.run import Run
 from imagepipe.flows.steps.activate import decide
@@ -51,15 +51,37 @@ TWO_FORMATS = [
     'notify',
     'discard',
 ]
+#: What is converted where the source says that it is not raw, and the rest as it comes.
+DOWNLOAD = [
+    'restage',
+    'retry:describe',
+    'describe',
+    'retry:stage',
+    'stage',
+    'introspect',
+    'decompress',
+    'verify:source',
+    'convert:raw',
+    'verify:raw',
+    'retry:store:fast',
+    'store:fast',
+    'retry:store:cheap',
+    'store:cheap',
+    'activate',
+    'notify',
+    'discard',
+]
 RESOURCES = {
     'run',
     'intake',
     'stores',
     'judge',
+    'signatures',
     'qemu_img',
     'unpack',
     'rooms',
     'source',
+    'describe',
     'commit',
     'decide',
     'wake_sender',
@@ -85,17 +107,45 @@ def plan(*targets: tuple[str, str], **fields: object) -> Plan:
     )
 
 
+#: Of copies and of locations: the same for every import by these methods.
+TWO_COPIES = [
+    'decide',
+    'retry:copy:fast',
+    'copy:fast',
+    'retry:copy:cheap',
+    'copy:cheap',
+    'activate',
+    'notify',
+]
+UNHASHED = ['decide', 'retry:check', 'check', 'activate', 'notify']
+HASHED = [*UNHASHED, 'retry:hash', 'hash']
+
 ONE = plan(('fast', 'qcow2'))
 TWO = plan(('fast', 'qcow2'), ('cheap', 'raw'), decompress=True)
 SAME_TWICE = plan(('fast', 'raw'), ('cheap', 'raw'), ('cold', 'qcow2'))
 PLANS = (ONE, TWO, SAME_TWICE)
+FOUND = plan(('fast', AS_SOURCE), ('cheap', 'raw'), disk_format=AS_SOURCE, decompress=True)
+COPIES = (ONE, plan(('fast', 'qcow2'), ('cheap', 'qcow2')))
+BEFORE = dataclasses.replace(ONE, expected={'sha512': 'ab'})
+NEVER = dataclasses.replace(BEFORE, secure_hash=False)
+#: Methods that have plans of their own kind.
+OWN_PLANS = {
+    Method.GLANCE_DOWNLOAD: (FOUND,),
+    Method.COPY_IMAGE: COPIES,
+    Method.LOCATION_IMPORT: (ONE, BEFORE, NEVER),
+}
+
+
+def flow_of(chosen: Plan, method: Method) -> linear_flow.Flow:
+    """The flow that an import accepted today is run with."""
+    return registry.FACTORIES[FLOWS[method]](chosen, method)
 
 
 def flows() -> Iterator[tuple[Plan, Method, linear_flow.Flow]]:
-    """Every plan by every method."""
-    for chosen in PLANS:
-        for method in Method:
-            yield chosen, method, import_v1.import_flow(chosen, method)
+    """Every plan by every method that has such plans."""
+    for method in Method:
+        for chosen in OWN_PLANS.get(method, PLANS):
+            yield chosen, method, flow_of(chosen, method)
 
 
 def atoms(flow: linear_flow.Flow) -> list[atom.Atom]:
@@ -119,18 +169,27 @@ class ShapeTestCase(testtools.TestCase):
     def test_names_on_record(self) -> None:
         self.assertEqual(sorted(ONE_STORE), self.names(ONE, Method.GLANCE_DIRECT))
         self.assertEqual(sorted(TWO_FORMATS), self.names(TWO, Method.WEB_DOWNLOAD))
+        self.assertEqual(sorted(DOWNLOAD), self.names(FOUND, Method.GLANCE_DOWNLOAD))
+        self.assertEqual(sorted(TWO_COPIES), self.names(COPIES[-1], Method.COPY_IMAGE))
+        for chosen, names in ((ONE, HASHED), (BEFORE, HASHED), (NEVER, UNHASHED)):
+            self.assertEqual(sorted(names), self.names(chosen, Method.LOCATION_IMPORT))
+
+    def test_a_digest_that_is_compared_comes_before_the_commit_and_another_one_after_it(self) -> None:
+        for chosen, first in ((BEFORE, True), (ONE, False)):
+            order = steps.names(chosen, FLOWS[Method.LOCATION_IMPORT])
+            self.assertEqual(first, order.index(steps.HASH) < order.index(steps.ACTIVATE))
 
     def names(self, chosen: Plan, method: Method) -> list[str]:
-        return sorted(node.name for node in atoms(import_v1.import_flow(chosen, method)))
+        return sorted(node.name for node in atoms(flow_of(chosen, method)))
 
     def test_each_step_that_is_shown_is_a_task_and_the_other_way_round(self) -> None:
-        for chosen, _, flow in flows():
+        for chosen, method, flow in flows():
             tasks = {node.name for node in atoms(flow) if isinstance(node, task.Task)}
-            self.assertEqual(set(steps.names(chosen)), tasks)
+            self.assertEqual(set(steps.names(chosen, FLOWS[method])), tasks)
 
     def test_steps_are_shown_in_an_order_in_which_they_can_run(self) -> None:
-        for chosen, _, flow in flows():
-            order = steps.names(chosen)
+        for chosen, method, flow in flows():
+            order = steps.names(chosen, FLOWS[method])
             provided = {name: node.name for node in atoms(flow) for name in node.provides}
             for node in atoms(flow):
                 for needed in set(node.requires) & provided.keys():
@@ -163,7 +222,7 @@ class ShapeTestCase(testtools.TestCase):
 
     def test_the_factory_is_pure(self) -> None:
         for chosen, method, flow in flows():
-            again = import_v1.import_flow(Plan.from_json(json.loads(json.dumps(chosen.as_json()))), method)
+            again = flow_of(Plan.from_json(json.loads(json.dumps(chosen.as_json()))), method)
             self.assertEqual(self.description(flow), self.description(again))
 
     def description(self, flow: linear_flow.Flow) -> list[object]:
@@ -173,13 +232,14 @@ class ShapeTestCase(testtools.TestCase):
         )
 
     def test_the_factory_takes_the_record_alone(self) -> None:
-        self.assertEqual(['plan', 'method'], list(inspect.signature(import_v1.import_flow).parameters))
+        for factory in registry.FACTORIES.values():
+            self.assertEqual(['plan', 'method'], list(inspect.signature(factory).parameters))
         record = Import(
             id='import', image_id='image', method='web-download', state=ImportState.RUNNING, plan=TWO
         )
         self.assertEqual('import', registry.build(record).name)
-        self.assertTrue(registry.knows(import_v1.VERSION))
-        self.assertFalse(registry.knows(import_v1.VERSION + 1))
+        self.assertEqual(set(registry.FACTORIES), set(FLOWS.values()))
+        self.assertEqual([True, False], [registry.knows(1), registry.knows(99)])
         self.assertRaises(KeyError, registry.build, dataclasses.replace(record, flow_version=99))
 
     def test_every_atom_is_ours(self) -> None:
@@ -189,10 +249,10 @@ class ShapeTestCase(testtools.TestCase):
 
 
 class _AnyServices:
-    """Has every part, and none of them is used."""
+    """Has every part, each of which has whatever it is asked for; nothing is done with them."""
 
     def __getattr__(self, name: str) -> object:
-        return None if name != 'inspection_rules' else object()
+        return self
 
 
 class _Answer(Step):

@@ -71,6 +71,15 @@ class Equality(testtools.TestCase):
     def refused(self, error: type, *args: object, **kwargs: object) -> None:
         self.assertRaises(error, allowed, *args, **kwargs)
 
+    def test_data_of_no_format_is_called_what_it_is(self):
+        for changes, content in (({'size': 0}, 'empty'), ({'compression': 'gzip'}, 'gzip'), ({}, 'raw')):
+            verdict = found('raw', **changes)
+            error = self.assertRaises(errors.FormatMismatch, allowed, verdict, 'qcow2')
+            self.assertEqual(
+                f"The image is declared as 'qcow2' but its content is '{content}'.", error.message
+            )
+            allowed(verdict, 'raw')
+
     def test_equal_formats_are_allowed(self):
         for format_ in ('qcow2', 'vmdk', 'vhd', 'vhdx', 'vdi', 'iso', 'luks'):
             self.assertEqual(DISK, allowed(found(format_), format_))

@@ -1,8 +1,6 @@
 """imagepipe-manage as an operator calls it, on each database."""
 
-import contextlib
 import datetime
-import io
 import json
 import pathlib
 
@@ -12,28 +10,18 @@ import testscenarios
 import testtools
 from taskflow.persistence import models
 
-from imagepipe.cmd import manage
 from imagepipe.db import engines, migrate, schema
 from imagepipe.domain.event import Event
 from imagepipe.domain.image import Status
-from imagepipe.domain.import_ import ImportState
+from imagepipe.domain.import_ import ImportState, Method
 from imagepipe.jobs.persistence import Persistence
+from imagepipe.tests.fixtures.commands import called
 from imagepipe.tests.fixtures.databases import DATABASES, use_database
-from imagepipe.tests.fixtures.services import write_config
+from imagepipe.tests.fixtures.endings import end
+from imagepipe.tests.fixtures.services import ServicesFixture, write_config
 from imagepipe.tests.fixtures.stories import Story
 
 TASKFLOW = ('logbooks', 'flowdetails', 'atomdetails')
-
-
-def called(config, *words):
-    """Exit status, what was printed, and what was said of errors."""
-    out, err = io.StringIO(), io.StringIO()
-    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-        try:
-            status = manage.main(['--config-file', str(config), *words])
-        except SystemExit as end:
-            status = end.code
-    return status, out.getvalue(), err.getvalue()
 
 
 class DatabaseTest(testscenarios.WithScenarios, testtools.TestCase):
@@ -142,8 +130,44 @@ class ImportsTest(testscenarios.WithScenarios, testtools.TestCase):
         status, out, _ = self.manage('imports', 'list', '--state', 'failed')
         self.assertEqual((0, 'There are no such imports.\n'), (status, out))
 
+    def test_a_failed_import_is_retried(self) -> None:
+        story = self.useFixture(Story(self, kind=self.database_kind, method=Method.WEB_DOWNLOAD))
+        end(story.services, story.import_id)
+        words = ('imports', 'retry', story.import_id)
+        status, out, err = called(story.cloud.config_file(), *words)
+        self.assertEqual((0, ''), (status, err))
+        new, old = story.db.read(lambda tx: tx.imports.of_image(story.image_id))
+        self.assertEqual((story.import_id, new.id), (new.retry_of, out.split()[1]))
+        self.assertEqual(f'Import {new.id} is accepted; it is a retry of {old.id}.\n', out)
+        status, out, err = called(story.cloud.config_file(), *words)
+        self.assertEqual((1, ''), (status, out))
+        self.assertIn('(imagepipe.import.in_progress)', err)
+
+    def test_an_import_is_taken_away_from_a_worker_that_is_stopped(self) -> None:
+        import_id = self.story.import_id
+        status, out, err = self.manage('imports', 'release', import_id)
+        self.assertEqual(
+            f'imagepipe-manage: Import {import_id} is accepted, and no worker has claimed it. '
+            '(imagepipe.import.not_claimed)\n', err,
+        )  # fmt: skip
+        frozen = self.story.workers.start(point='store:fast:execute.inside', stop=True)
+        frozen.wait_stopped()
+        holder = self.story.record.claim_owner
+        self.story.workers.start()
+        status, out, err = self.manage('imports', 'release', import_id)
+        self.assertEqual((0, ''), (status, err))
+        self.assertEqual(
+            f'Import {import_id} is not claimed by {holder} any more; another worker takes it.\n', out
+        )
+        ended = self.story.wait_end()
+        self.assertEqual((ImportState.SUCCEEDED, 2), (ended.state, ended.epoch))
+        crashes = self.story.db.read(lambda tx: tx.steps.of_imports([import_id]))[import_id]
+        self.assertEqual({0}, {step.crashes for step in crashes})
+        frozen.go_on()
+        self.story.workers.wait_said(f'Import {import_id} was taken over', worker=frozen)
+
     def test_an_unknown_import(self) -> None:
-        for verb in ('show', 'cancel'):
+        for verb in ('show', 'cancel', 'retry', 'release'):
             self.assertEqual(
                 (1, '', 'imagepipe-manage: Import nope could not be found. (imagepipe.import.not_found)\n'),
                 self.manage('imports', verb, 'nope'),
@@ -156,6 +180,75 @@ class ImportsTest(testscenarios.WithScenarios, testtools.TestCase):
             status, out, err = self.manage(*words)
             self.assertEqual((2, ''), (status, out), words)
             self.assertNotIn('Traceback', err)
+
+
+class ConductorsTest(testscenarios.WithScenarios, testtools.TestCase):
+    scenarios = DATABASES
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.cloud = self.useFixture(
+            ServicesFixture(self, kind=self.database_kind, overrides={'conductor.lease': 30})
+        )
+        self.db = self.cloud.services.db
+        self.seen('img-01', pid=11, conductor_pid=10)
+        self.seen('img-01', pid=12, conductor_pid=10)
+        self.seen('img-01', pid=21, conductor_pid=20)
+        self.seen('img-02', pid=7, conductor_pid=None)
+
+    def seen(self, host, *, pid, conductor_pid):
+        self.db.run(
+            lambda tx: tx.workers.seen(
+                f'{host}:{pid}:x', host=host, pid=pid, version='1.0', conductor_pid=conductor_pid
+            )
+        )
+
+    def manage(self, *words):
+        return called(self.cloud.config_file(), 'conductors', *words)
+
+    def listed(self):
+        """Host, process id, state and number of workers of each line."""
+        status, out, err = self.manage('list')
+        self.assertEqual((0, ''), (status, err))
+        return [line.split()[:4] for line in out.splitlines()[1:]]
+
+    def test_workers_are_listed_by_their_conductors(self) -> None:
+        self.assertEqual(
+            [
+                ['img-01', '10', 'working', '2'],
+                ['img-01', '20', 'working', '1'],
+                ['img-02', '7', 'working', '1'],
+            ],
+            self.listed(),
+        )
+        workers = schema.workers
+        silent = sa.update(workers).where(workers.c.pid == 21).values(seen=workers.c.seen - 31)
+        self.db.run(lambda tx: tx.connection.execute(silent))
+        self.assertEqual(['working', 'silent', 'working'], [line[2] for line in self.listed()])
+
+    def test_a_host_is_drained_and_stays_so_without_a_conductor(self) -> None:
+        status, out, err = self.manage('drain', 'img-02', '--hand-over')
+        self.assertEqual(
+            (0, 'Conductors on img-02 take nothing new; what runs there is handed over.\n', ''),
+            (status, out, err),
+        )
+        self.assertEqual(['img-02', '7', 'drained', '1'], self.listed()[-1])
+        self.db.run(lambda tx: tx.workers.gone('img-02:7:x'))
+        self.assertEqual(['img-02', '-', 'drained', '0'], self.listed()[-1])
+        told = json.loads(self.manage('list', '--format', 'json')[1])['conductors'][-1]
+        self.assertEqual(('hand_over', None, []), (told['drain'], told['pid'], told['workers']))
+        status, out, err = self.manage('drain', 'img-02', '--undo')
+        self.assertEqual((0, 'Conductors on img-02 take imports again.\n', ''), (status, out, err))
+        self.assertEqual(2, len(self.listed()))
+
+    def test_a_host_without_conductors(self) -> None:
+        for words in (['drain', 'img-03'], ['drain', 'img-03', '--undo']):
+            self.assertEqual(
+                (1, '', 'imagepipe-manage: No conductor is known on host img-03. '
+                 '(imagepipe.conductor.not_found)\n'),
+                self.manage(*words),
+            )  # fmt: skip
+        self.assertEqual(2, self.manage('drain', 'img-01', '--undo', '--hand-over')[0])
 
 
 class PurgeTest(testscenarios.WithScenarios, testtools.TestCase):
@@ -223,7 +316,7 @@ class PurgeTest(testscenarios.WithScenarios, testtools.TestCase):
         )
         out = self.purge()
         self.assertIn('Forgotten: 1 imports that ended and 1 notifications that were sent before 2', out)
-        left = self.db.read(lambda tx: [tx.imports.get(import_id).id for import_id in (young, live)])
+        left = self.db.snapshot(lambda tx: [tx.imports.get(import_id).id for import_id in (young, live)])
         self.assertEqual([young, live], left)
         self.assertEqual([2, 1, 1, 1, 1, 1], self.count('imports', *TASKFLOW, 'outbox', 'tombstones'))
         self.assertEqual([3], self.count('images'))
@@ -242,7 +335,7 @@ class PurgeTest(testscenarios.WithScenarios, testtools.TestCase):
         self.assertIn('as many as --max_rows allows', out)
         self.assertEqual(
             [import_id],
-            self.db.read(
+            self.db.snapshot(
                 lambda tx: [found.id for found in tx.imports.of_image(tx.imports.get(import_id).image_id)]
             ),
         )

@@ -1,19 +1,26 @@
 """Migrations: they make the schema that the code declares, beside TaskFlow's own, however often."""
 
+import datetime
 import sys
 from concurrent import futures
 
 import sqlalchemy as sa
 import testtools
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from testscenarios import WithScenarios
 
 from imagepipe.db import engines, migrate, schema
+from imagepipe.db.database import Database
 from imagepipe.tests.fixtures import commands
 from imagepipe.tests.fixtures.databases import DATABASES, use_database
 
 TASKFLOW = {'logbooks', 'flowdetails', 'atomdetails', 'alembic_version'}
+IMAGE = '11111111-2222-4333-8444-555555555555'
+#: As the first release wrote it, less what is the same in every plan.
+PLAN = """{"disk_format": "raw", "container_format": "bare", "targets": [], "must_succeed": true,
+"digests": ["md5"], "os_hash_algo": "md5", "transfer_id": "11111111-2222-4333-8444-555555555555"}"""
 
 
 def _ours(_object, name, kind, _reflected, _compared):
@@ -44,6 +51,40 @@ class MigrationsTest(WithScenarios, testtools.TestCase):
                 },
             )
             self.assertEqual([], compare_metadata(context, schema.metadata))
+
+    def test_data_of_the_first_schema_is_carried_over(self):
+        engine, now = self._engine(), datetime.datetime(2026, 1, 1)
+        times = {'created_at': now, 'updated_at': now}
+        settings = migrate._config()
+        with engine.begin() as connection:
+            settings.attributes['connection'] = connection
+            command.upgrade(settings, '0001')
+            tables = sa.MetaData()
+            tables.reflect(connection, only=['images', 'transfers', 'imports'])
+            image, transfer, record = (tables.tables[name] for name in ('images', 'transfers', 'imports'))
+            connection.execute(image.insert().values(
+                id=IMAGE, status='importing', visibility='shared', owner='p', protected=False,
+                os_hidden=False, min_disk=0, min_ram=0, **times,
+            ))  # fmt: skip
+            connection.execute(transfer.insert().values(
+                id=IMAGE, image_id=IMAGE, kind='stage', state='finished', object_name='x', owner='host',
+                epoch=1, reserved=5, digests='{}', **times,
+            ))  # fmt: skip
+            connection.execute(record.insert().values(
+                id=IMAGE, image_id=IMAGE, live_image_id=IMAGE, owner='p', method='glance-direct',
+                state='accepted', plan=PLAN, flow_version=1, logbook_id=IMAGE, flow_id=IMAGE, reserved=5,
+                staged='{}', source_digests='{}', result='{}', epoch=0, **times,
+            ))  # fmt: skip
+        migrate.sync(self.url)
+        db = Database(engines.create(self.url), engines.create(self.url, reading=True))
+        self.addCleanup(db.close)
+        found = db.read(lambda tx: tx.imports.get(IMAGE))
+        self.assertEqual((None, None, True), (found.trust_id, found.task_input, found.plan.secure_hash))
+        self.assertEqual('p', db.read(lambda tx: tx.transfers.get(IMAGE)).project)
+        (waiting,) = db.read(lambda tx: tx.imports.claimable(10, [1]))
+        self.assertEqual((IMAGE, False), (waiting.id, waiting.small))
+        used = db.snapshot(lambda tx: tx.accounts.of_project('p'))
+        self.assertEqual({'images': 1, 'uploading': 1, 'bytes': 5, 'staged': 5}, used)
 
     def test_a_difference_would_be_seen(self):
         migrate.sync(self.url)

@@ -1,11 +1,17 @@
 """The sender: at least once, in order, and a broker that is away keeps nothing but its own letters."""
 
+import threading
+
+import sqlalchemy as sa
 import testtools
 from testscenarios import WithScenarios
 
+from imagepipe.db.outbox import Letter
+from imagepipe.db.schema import outbox
 from imagepipe.domain.event import Event, Priority
-from imagepipe.notifications import Sender, is_disabled
+from imagepipe.notifications import AWAY, Patience, Sender, is_disabled
 from imagepipe.tests.fixtures.databases import DATABASES, use_database
+from imagepipe.tests.fixtures.workers import wait_until
 
 
 class Broker:
@@ -14,9 +20,12 @@ class Broker:
     def __init__(self):
         self.taken = []
         self.away = False
+        self.refuses = None
+        self.asked = 0
 
     def __call__(self, letter):
-        if self.away:
+        self.asked += 1
+        if self.away or letter.payload == self.refuses:
             raise ConnectionError('nobody there')
         self.taken.append(letter)
 
@@ -65,6 +74,46 @@ class SenderTest(WithScenarios, testtools.TestCase):
         self.assertEqual([{'n': 1}, {'n': 2}], self.payloads())
         self.assertEqual([1, 1], [letter.attempts for letter in self.broker.taken])
 
+    def test_a_broker_that_is_away_is_asked_for_one_letter_at_a_time(self):
+        sender = self.a_sender('patient', retry_wait=0.01)
+        self.broker.away = True
+        self.post(*({'n': number} for number in range(20)))
+        sender.deliver()
+        self.assertEqual(AWAY, self.broker.asked)
+        wait_until(sender.deliver, 'the broker is asked again')
+        self.assertEqual(AWAY + 1, self.broker.asked)
+
+    def test_a_broker_that_is_back_gets_all_at_once_and_in_order(self):
+        # The first letters were refused so often that each would wait for minutes by itself.
+        sender = self.a_sender('patient', retry_wait=0.01)
+        self.broker.away = True
+        self.post(*({'n': number} for number in range(20)))
+        sender.deliver()
+        self.db.run(
+            lambda tx: tx.connection.execute(
+                sa.update(outbox).where(outbox.c.attempts > 0).values(due=outbox.c.due + 1000)
+            )
+        )
+        self.broker.away = False
+        wait_until(lambda: sender.deliver() or len(self.broker.taken) == 20, 'the broker has all')
+        wait_until(lambda: not sender.deliver(), 'nothing is left')
+        self.assertEqual(set(range(20)), {letter['n'] for letter in self.payloads()})
+        self.assertEqual(20, len(self.payloads()))
+
+    def test_a_letter_that_no_broker_likes_waits_alone(self):
+        sender = self.a_sender('patient', retry_wait=100.0)
+        self.broker.refuses = {'n': 3}
+        self.post(*({'n': number} for number in range(9)))
+        sender.deliver()
+        self.assertEqual([0, 1, 2, 4, 5, 6, 7, 8], [letter['n'] for letter in self.payloads()])
+        self.assertEqual(0, sender.deliver())
+
+    def test_what_another_sender_has_in_hand_stays_there_when_the_broker_is_back(self):
+        self.post({'n': 1})
+        self.db.run(lambda tx: tx.outbox.take('other', lease=60.0, limit=1))
+        self.db.run(lambda tx: tx.outbox.hasten())
+        self.assertEqual(0, self.sender.deliver())
+
     def test_a_letter_that_was_not_taken_waits(self):
         sender = self.a_sender('patient', retry_wait=100.0)
         self.broker.away = True
@@ -105,6 +154,45 @@ class SenderTest(WithScenarios, testtools.TestCase):
         self.post({'n': 1})
         self.sender.deliver()
         self.assertEqual(1, self.db.run(lambda tx: tx.outbox.purge(tx.now.replace(year=tx.now.year + 1))))
+
+
+class PatienceTest(testtools.TestCase):
+    """A broker that does not answer."""
+
+    def setUp(self):
+        super().setUp()
+        self.answers, self.entered, self.taken = threading.Event(), threading.Event(), []
+        self.addCleanup(self.answers.set)
+        self.letter = Letter(id=1, event_type='image.create', priority='INFO', payload={}, attempts=0)
+
+    def hang(self, letter):
+        self.entered.set()
+        self.answers.wait(60)
+        self.taken.append(letter)
+
+    def test_it_is_waited_for_so_long(self):
+        self.assertRaises(TimeoutError, Patience(self.hang, timeout=0.01), self.letter)
+        self.assertTrue(self.entered.is_set())
+
+    def test_meanwhile_nothing_else_is_tried_and_afterwards_it_is(self):
+        notify = Patience(self.hang, timeout=0.01)
+        self.assertRaises(TimeoutError, notify, self.letter)
+        self.entered.clear()
+        self.assertRaises(TimeoutError, notify, self.letter)
+        self.assertFalse(self.entered.is_set())
+        self.answers.set()
+        wait_until(lambda: self.taken, 'what hung arrives after all')
+        wait_until(lambda: self.delivered(Patience(self.hang, timeout=60)), 'others follow')
+
+    def delivered(self, notify):
+        notify(self.letter)
+        return len(self.taken) == 2
+
+    def test_what_the_broker_says_is_handed_on(self):
+        def refuse(_letter):
+            raise ConnectionError('nobody there')
+
+        self.assertRaises(ConnectionError, Patience(refuse, timeout=60), self.letter)
 
 
 class DisabledTest(testtools.TestCase):

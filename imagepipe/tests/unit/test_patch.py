@@ -1,23 +1,33 @@
 """Patches of images: pointers, both media types, what may be touched; and no patch makes nonsense."""
 
 import dataclasses
+import functools
 
 import hypothesis
 import testscenarios
 import testtools
 from hypothesis import strategies as st
 
+from imagepipe import conf as options
 from imagepipe import errors
-from imagepipe.api.schemas.image import ImageSchema
+from imagepipe.api.gate import Gate
+from imagepipe.api.schemas.image import NEW_IMAGE, PATCH_20, PATCH_21
 from imagepipe.domain import patch, properties
 from imagepipe.domain.image import Image, Status, Visibility
 
-SCHEMA = ImageSchema(['raw', 'qcow2'], ['bare'])
+GATE = Gate(options.new())
+MODELS = {patch.V20: PATCH_20, patch.V21: PATCH_21}
 IMAGE = Image(id='i', name='old', owner='ours', properties={'a': '1', '': 'empty'}, tags=frozenset({'t'}))
 
 
+def parsed(media, document):
+    """The changes of a body, which passes the gate first."""
+    GATE.check(MODELS[media], document)
+    return patch.parse(media, document, functools.partial(GATE.check, NEW_IMAGE))
+
+
 def changed(*operations, media=patch.V21, image=IMAGE):
-    return patch.apply(image, patch.parse(media, list(operations), SCHEMA.check_one))
+    return patch.apply(image, parsed(media, list(operations)))
 
 
 def operation(verb, path, *value):
@@ -36,16 +46,11 @@ class PointerTest(testscenarios.WithScenarios, testtools.TestCase):
             ('/ a ', ('a',)),
             ('/locations/-', ('locations', '-')),
             ('/ä', ('ä',)),
-            ('', None),
-            ('name', None),
             ('/a/', None),
             ('//a', None),
             ('/a//b', None),
             ('/a~', None),
             ('/a~2', None),
-            (None, None),
-            (5, None),
-            (['/a'], None),
         )
     ]
 
@@ -89,11 +94,12 @@ class ShapeTest(testscenarios.WithScenarios, testtools.TestCase):
             (patch.V20, [{'add': '/a', 'replace': '/a', 'value': '1'}]),
             (patch.V20, [{'add': '/a'}]),
             (patch.V20, [{'add': None, 'value': '1'}]),
+            *((patch.V21, [operation('add', path, '1')]) for path in ('', 'name', None, 5, ['/a'])),
         )
     ]
 
     def test_a_malformed_patch_is_refused(self):
-        self.assertRaises(errors.InvalidPatch, patch.parse, self.media, self.body, SCHEMA.check_one)
+        self.assertRaises((errors.InvalidBody, errors.InvalidPatch), parsed, self.media, self.body)
 
 
 class ValueTest(testtools.TestCase):
@@ -131,15 +137,12 @@ class NamesTest(testtools.TestCase):
             for verb in patch.Verb:
                 self.assertRaises(
                     errors.PropertyReadOnly,
-                    patch.parse,
+                    parsed,
                     patch.V21,
                     [operation(verb.value, f'/{name}', 'x')],
-                    SCHEMA.check_one,
                 )
         for name in ('location', 'deleted', 'deleted_at', 'os_glance', 'os_glancefoo', 'os_glance_x'):
             self.assertRaises(errors.PropertyReserved, changed, operation('add', f'/{name}', 'x'))
-        for path, verb in (('/locations/-', 'add'), ('/locations', 'replace'), ('/locations/0', 'remove')):
-            self.assertRaises(errors.PropertyReadOnly, changed, operation(verb, path, []))
 
     def test_base_properties_cannot_be_removed(self):
         for name in sorted(properties.WRITABLE | properties.FORMATS | {'owner'}):
@@ -253,7 +256,7 @@ class AnyPatchTest(testtools.TestCase):
     @hypothesis.given(st.sampled_from(patch.MEDIA_TYPES), st.lists(OPERATIONS, max_size=4) | JSON)
     def test_any_patch_is_refused_or_makes_a_sound_image(self, media, document):
         try:
-            image = patch.apply(IMAGE, patch.parse(media, document, SCHEMA.check_one))
+            image = patch.apply(IMAGE, parsed(media, document))
         except (errors.BadRequest, errors.Forbidden, errors.Conflict):
             return
         for name in ('id', 'status', 'size', 'checksum', 'created_at', 'stores', 'member_id'):

@@ -3,19 +3,21 @@
 import contextlib
 import itertools
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
+import fixtures
 import sqlalchemy as sa
 import testscenarios
 import testtools
 from oslo_utils import uuidutils
 from taskflow import engines as taskflow_engines
-from taskflow import exceptions, states
+from taskflow import exceptions, states, storage
 from taskflow.patterns import linear_flow
 from testtools import matchers
 
 from imagepipe import errors
 from imagepipe.db import engines, schema
+from imagepipe.db.database import FencedDatabase
 from imagepipe.db.transaction import Transaction
 from imagepipe.domain import steps
 from imagepipe.domain.import_ import Import, ImportState, Method, Plan, StepState, Target
@@ -49,6 +51,20 @@ class Say(Step):
         return {'said': self._says}
 
 
+class Away:
+    """A database that cannot be used for so many times."""
+
+    def __init__(self, db: FencedDatabase, *, times: int) -> None:
+        self._db = db
+        self._times = times
+
+    def run(self, operation: Callable[[Transaction], object]) -> object:
+        if self._times:
+            self._times -= 1
+            raise errors.DatabaseUnavailable()
+        return self._db.run(operation)
+
+
 class PersistenceTestCase(testscenarios.WithScenarios, testtools.TestCase):
     scenarios = DATABASES
     database_kind: str
@@ -77,7 +93,7 @@ class PersistenceTestCase(testscenarios.WithScenarios, testtools.TestCase):
         def change(tx: Transaction) -> Run:
             if import_id is None:
                 tx.imports.add(record)
-                tx.steps.plan(record.id, steps.names(PLAN))
+                tx.steps.plan(record.id, steps.names(PLAN, record.flow_version))
             chosen = import_id or record.id
             claim, _ = tx.imports.claim(chosen, who, 60.0)
             return Run(tx.imports.get(chosen), claim, self.db.fenced(claim))
@@ -89,7 +105,7 @@ class PersistenceTestCase(testscenarios.WithScenarios, testtools.TestCase):
 
     def engine(self, run: Run, *says: object) -> object:
         """An engine over a flow of real names: stage, introspect, as many as are given."""
-        names = steps.names(PLAN)[: len(says) or 1]
+        names = steps.names(PLAN, run.record.flow_version)[: len(says) or 1]
         flow = linear_flow.Flow('import').add(
             *(Say(name, each) for name, each in zip(names, says or ('x',), strict=True))
         )
@@ -151,12 +167,27 @@ class PersistenceTestCase(testscenarios.WithScenarios, testtools.TestCase):
         )
         self.assertEqual(states.SUCCESS, self.recorded(self.run_)['stage'])
 
+    def test_progress_that_is_written_late_says_nothing_of_a_step_that_has_ended(self) -> None:
+        self.engine(self.run_, 'x').run()
+        ended = self.step()
+        self.db.run(lambda tx: tx.steps.progress(self.run_.claim.import_id, {'stage': (7, 7)}))
+        self.assertEqual(ended, self.step())
+
     def test_a_failure_is_shown_with_its_code(self) -> None:
         engine = self.engine(self.run_, 'x', errors.SourceInvalid(reason='It is not a URL.'))
         self.assertRaises(errors.SourceInvalid, engine.run)
         self.assertEqual(StepState.REVERTED, self.step('stage').state)
         self.assertEqual('imagepipe.source.invalid', self.step('introspect').error_code)
         self.assertEqual({'stage': states.REVERTED, 'introspect': states.REVERTED}, self.recorded(self.run_))
+
+    def test_what_a_library_put_into_the_cause_of_a_failure_is_not_recorded(self) -> None:
+        """urllib3's errors have other errors among their arguments, and PostgreSQL takes only JSON."""
+        broken = errors.SourceUnavailable(reason='it broke off')
+        broken.__cause__ = OSError('it broke off', ConnectionResetError())
+        for says in (broken, OSError('a defect', ConnectionResetError())):
+            run = self.claimed('somebody')
+            self.assertRaises(errors.ImagepipeError, self.engine(run, says).run)
+            self.assertEqual({'stage': states.REVERTED}, self.recorded(run))
 
     def test_a_finished_flow_is_read_as_finished(self) -> None:
         self.engine(self.run_, 'x', 'y').run()
@@ -227,6 +258,39 @@ class PersistenceTestCase(testscenarios.WithScenarios, testtools.TestCase):
         except exceptions.WrappedFailure as error:
             for found in error:
                 found.reraise()
+
+    def test_a_step_that_stops_because_the_claim_is_lost_or_the_database_away_has_not_failed(self) -> None:
+        """Nobody else has the claim yet, so that everything could be written."""
+        for says in (errors.DatabaseUnavailable(), errors.ClaimLost(import_id='import')):
+            run = self.claimed('somebody')
+            self.assertRaises(LostClaimError, self.exhaust, self.engine(run, says).run_iter())
+            self.assertEqual(states.RUNNING, self.recorded(run)['stage'])
+            self.assertIsNone(run.last_error())
+            again = self.db.run(lambda tx, run=run: self.taken(tx, run))
+            self.engine(again, 'x').run()
+            self.assertEqual(states.SUCCESS, self.recorded(again)['stage'])
+
+    def test_a_database_that_is_away_for_too_long_ends_the_run_and_not_the_flow(self) -> None:
+        """It is back when TaskFlow has given up, in time to write down that the flow has failed."""
+        for name in ('_save_atom_detail', '_save_flow_detail'):
+            pause = f'taskflow.storage.Storage.{name}.retry.sleep'
+            self.useFixture(fixtures.MonkeyPatch(pause, lambda _seconds: None))
+        iterator = self.engine(self.run_, 'x').run_iter()
+        while self.recorded(self.run_).get('stage') != states.RUNNING:
+            next(iterator)
+        self.run_.db = Away(self.run_.db, times=storage.RETRY_ATTEMPTS)
+        self.assertRaises(LostClaimError, self.exhaust, iterator)
+        flow = self.persistence.get_connection().get_flow_details(self.run_.record.flow_id)
+        self.assertEqual(states.RUNNING, flow.state)
+        again = self.db.run(lambda tx: self.taken(tx, self.run_))
+        self.engine(again, 'x').run()
+        self.assertEqual(states.SUCCESS, self.recorded(again)['stage'])
+
+    def taken(self, tx: Transaction, run: Run) -> Run:
+        """The import in the hands of the next one, after it was given back."""
+        tx.imports.release(run.claim)
+        claim, _ = tx.imports.claim(run.claim.import_id, 'somebody else', 60.0)
+        return Run(tx.imports.get(run.claim.import_id), claim, self.db.fenced(claim))
 
     def test_a_flow_is_not_made_without_the_claim(self) -> None:
         self.expire()

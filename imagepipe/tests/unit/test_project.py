@@ -3,6 +3,7 @@
 import ast
 import configparser
 import importlib
+import json
 import pathlib
 import re
 import sys
@@ -69,8 +70,10 @@ class DocumentationTest(testtools.TestCase):
         return out / 'html'
 
     def test_it_builds_without_a_warning_and_names_every_error_code(self) -> None:
-        page = (self.build('doc/source') / 'admin' / 'error-codes.html').read_text()
+        book = self.build('doc/source')
+        page = (book / 'admin' / 'error-codes.html').read_text()
         self.assertEqual([], [code for code in errors.REGISTRY if f'>{code}<' not in page])
+        self.assertEqual('3.1.0', json.loads((book / 'openapi.json').read_text())['openapi'])
 
     def test_the_release_notes_build_without_a_warning(self) -> None:
         page = (self.build('releasenotes/source') / 'unreleased.html').read_text()

@@ -5,6 +5,7 @@ import shlex
 import shutil
 import subprocess
 
+import fixtures
 import testtools
 
 from imagepipe import errors
@@ -96,6 +97,11 @@ class Conversions(QemuImgCase):
             self.assertRaises(
                 errors.ConversionNotPossible, self.convert, images.built('raw'), source, self.output, target
             )
+
+    def test_an_encrypted_disk_is_not_converted(self):
+        source = images.built('qcow2-encrypted')
+        self.assertRaises(errors.ConversionEncrypted, self.convert, source, 'qcow2', self.output, 'raw')
+        self.assertEqual([], self.leftovers())
 
     def test_info_and_measure(self):
         for kind in ('raw', 'qcow2', 'vmdk', 'vhd', 'vhdx', 'vdi'):
@@ -268,12 +274,14 @@ class Sandboxes(QemuImgCase):
 
     def test_where_it_does_not_work(self):
         broken = self.directory / 'bwrap'
-        broken.write_text('#!/bin/sh\nexit 1\n')
+        broken.write_text('#!/bin/sh\necho "it does not\nforged" >&2\nexit 1\n')
         broken.chmod(0o755)
+        log = self.useFixture(fixtures.FakeLogger())
         self.patch(qemu.Sandbox, 'around', classmethod(lambda cls, program: cls(str(broken), program)))
         self.assertRaises(errors.ConverterMissing, converter(sandbox='required').probe)
         self.assertFalse(converter(sandbox='auto').probe().sandboxed)
         self.assertFalse(converter(sandbox='off').probe().sandboxed)
+        self.assertIn(r"failed: 'it does not\nforged'", log.output)  # what is said may come from an image
 
     def test_where_it_is_not_installed(self):
         self.patch(qemu.Sandbox, 'around', classmethod(lambda cls, program: None))

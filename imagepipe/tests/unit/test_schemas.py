@@ -4,8 +4,10 @@ import jsonschema
 import testscenarios
 import testtools
 
+from imagepipe import conf as options
 from imagepipe import errors
-from imagepipe.api.schemas.image import ImageSchema
+from imagepipe.api.gate import Gate
+from imagepipe.api.schemas.image import NEW_IMAGE, ImageSchema
 from imagepipe.domain import properties
 
 SCHEMA = ImageSchema(['raw', 'qcow2'], ['bare', 'ova'])
@@ -74,26 +76,26 @@ class CheckTest(testscenarios.WithScenarios, testtools.TestCase):
             ({'tags': 'x'}, 'tags'),
             ({'tags': [1]}, 'tags'),
             ({'tags': ['x' * 256]}, 'tags'),
+            ({'name': 'x' * 5000}, 'is too long'),
             ({'custom': None}, 'custom'),
             ({'custom': 1}, 'custom'),
             ({'custom': {}}, 'custom'),
             ({'size': 'x'}, 'size'),
-            ({'name': '\U00010000'}, 'U+FFFF'),
-            ({'a': '\U00010000'}, 'U+FFFF'),
-            ({'\U00010000': 'a'}, 'U+FFFF'),
+            ({'id': '11111111-1111-1111-1111-111111111111\n'}, 'id'),
             ({'custom': ['x' * 5000]}, '...'),
         )
     ]
 
     def test_what_does_not_fit_is_named(self):
-        error = self.assertRaises(errors.InvalidBody, SCHEMA.check, self.attributes)
+        error = self.assertRaises(errors.InvalidBody, Gate(options.new()).check, NEW_IMAGE, self.attributes)
         self.assertIn(self.word, str(error))
         self.assertLess(len(str(error)), 400)
 
 
 class FitTest(testtools.TestCase):
     def test_what_fits(self):
-        SCHEMA.check(
+        Gate(options.new()).check(
+            NEW_IMAGE,
             {
                 'id': 'ABCDEFab-0000-0000-0000-000000000000',
                 'name': None,
@@ -106,5 +108,13 @@ class FitTest(testtools.TestCase):
                 'custom': '',
                 '': 'x' * 70000,
                 'é': '\uffff',
-            }
+            },
         )
+
+
+class TextsTest(testtools.TestCase):
+    def test_names_and_values_stay_in_the_basic_plane(self):
+        for attributes in ({'name': '\U00010000'}, {'a': '\U00010000'}, {'\U00010000': 'a'}):
+            error = self.assertRaises(errors.InvalidBody, properties.check_texts, attributes)
+            self.assertIn('U+FFFF', str(error))
+        properties.check_texts({'tags': ['\U00010000'], 'name': None, 'é': '\uffff'})

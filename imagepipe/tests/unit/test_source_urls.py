@@ -1,5 +1,6 @@
 """What a source URL may look like, and which addresses it may lead to."""
 
+import dataclasses
 import ipaddress
 
 import testtools
@@ -230,7 +231,10 @@ class RulesTest(testtools.TestCase):
     def test_defaults_are_those_of_the_options_and_of_glance(self):
         options = conf.new()
         options([], default_config_files=[])
-        self.assertEqual(UrlRules(), UrlRules(**options.import_filtering_opts))
+        rules = {
+            field.name: options.import_filtering_opts[field.name] for field in dataclasses.fields(UrlRules)
+        }
+        self.assertEqual(UrlRules(), UrlRules(**rules))
         self.assertEqual(Limits(), Limits(**options.web_download))
         group = options.import_filtering_opts
         self.assertEqual((['http', 'https'], [80, 443]), (group.allowed_schemes, group.allowed_ports))

@@ -8,7 +8,7 @@ import testtools
 
 from imagepipe import errors
 from imagepipe.stores import streams
-from imagepipe.stores.staging import SharedStaging
+from imagepipe.stores.staging import StagingDirectory
 from imagepipe.tests.fixtures import stores
 
 
@@ -16,7 +16,7 @@ class StagingTest(testtools.TestCase):
     def setUp(self):
         super().setUp()
         self.root = os.path.join(self.useFixture(fixtures.TempDir()).path, 'deep', 'staging')
-        self.staging = SharedStaging(self.root)
+        self.staging = StagingDirectory(self.root)
 
     def stage(self, name, data=b'data'):
         streams.pump(io.BytesIO(data), [self.staging.sink(name)])
@@ -93,7 +93,7 @@ class StagingTest(testtools.TestCase):
     def test_free_bytes_stay_within_the_capacity(self):
         self.staging.check()
         self.assertGreater(self.staging.free_bytes(), 0)
-        capped = SharedStaging(self.root, capacity=1 << 20)
+        capped = StagingDirectory(self.root, capacity=1 << 20)
 
         self.stage('a', os.urandom(512 << 10))
 
@@ -110,7 +110,7 @@ class StagingTest(testtools.TestCase):
 class FullStagingTest(testtools.TestCase):
     def test_no_room_is_its_own_error_and_leaves_nothing(self):
         driver = self.useFixture(stores.TinyFile(self))
-        staging = SharedStaging(driver.root / 'images')
+        staging = StagingDirectory(driver.root / 'images')
 
         self.assertRaises(
             errors.StagingFull, streams.pump, io.BytesIO(os.urandom(2 << 20)), [staging.sink('a')]
@@ -126,7 +126,7 @@ class BrokenStagingTest(testtools.TestCase):
         blocked = os.path.join(self.useFixture(fixtures.TempDir()).path, 'file')
         with open(blocked, 'wb'):
             pass
-        self.staging = SharedStaging(os.path.join(blocked, 'staging'))
+        self.staging = StagingDirectory(os.path.join(blocked, 'staging'))
 
     def test_every_use_says_unavailable(self):
         for use in (
@@ -144,6 +144,6 @@ class BrokenStagingTest(testtools.TestCase):
             self.assertRaises(errors.StagingUnavailable, use)
 
     def test_a_directory_that_was_never_made_has_no_listing(self):
-        staging = SharedStaging(os.path.join(self.useFixture(fixtures.TempDir()).path, 'never'))
+        staging = StagingDirectory(os.path.join(self.useFixture(fixtures.TempDir()).path, 'never'))
 
         self.assertRaises(errors.StagingUnavailable, staging.names)

@@ -19,10 +19,12 @@ from imagepipe.tests.fixtures.tools import need
 CHECKS = {
     'database': 'Database revision',
     'policy': 'Policy file is not JSON',
+    'rules': 'Policy files and property protections',
     'stores': 'Stores',
     'staging': 'Staging directory',
     'qemu-img': 'qemu-img and its sandbox',
     'keys': 'Key file',
+    'trusts': 'Trusts',
 }
 GOOD, WARNING, FAILURE = 0, 1, 2
 
@@ -59,6 +61,16 @@ class Case(testtools.TestCase):
         self.assertIn(words, found[name][1])
 
 
+class HelpTest(testtools.TestCase):
+    def test_it_names_the_commands(self) -> None:
+        out = io.StringIO()
+        with contextlib.redirect_stdout(out):
+            self.assertRaises(SystemExit, status.main, ['--help'])
+        self.assertIn('\ncommands:\n', out.getvalue())
+        self.assertNotIn('\n:', out.getvalue())
+        self.assertIn('ready for this release', out.getvalue())
+
+
 class ReadyTest(testscenarios.WithScenarios, Case):
     scenarios = DATABASES
 
@@ -70,7 +82,7 @@ class ReadyTest(testscenarios.WithScenarios, Case):
         code, found = self.check(self.host(conversion__sandbox='off'))
         self.assertEqual((GOOD, dict.fromkeys(CHECKS, GOOD)), (code, {k: v[0] for k, v in found.items()}))
         code, table = self.check(self.cloud.config_file(), json_=False)
-        self.assertEqual((GOOD, 6), (code, table.count('Result: Success')))
+        self.assertEqual((GOOD, len(CHECKS)), (code, table.count('Result: Success')))
 
     def test_a_database_of_another_release(self) -> None:
         config = self.host(conversion__sandbox='off')
@@ -101,6 +113,14 @@ class TroubleTest(Case):
         policy = pathlib.Path(self.cloud.path('etc', 'old.json'))
         policy.write_text('{"get_image": ""}')
         self.assert_only('policy', FAILURE, 'YAML', self.changed(oslo_policy__policy_file=policy))
+
+    def test_policy_files_and_protections_that_cannot_work(self) -> None:
+        self.ready()
+        rules = pathlib.Path(self.cloud.path('etc', 'rules.yaml'))
+        rules.write_text('"get_image: "@"\n')
+        self.assert_only('rules', FAILURE, 'policy file', self.changed(oslo_policy__policy_file=rules))
+        config = self.changed(property_protection_file='/no/such/file')
+        self.assert_only('rules', FAILURE, 'property_protection_file', config)
 
     def test_a_store_that_does_not_exist(self) -> None:
         self.ready()
@@ -145,6 +165,23 @@ class TroubleTest(Case):
         self.assert_only('keys', FAILURE, 'not a Fernet key', self.changed(secrets__key_file=keys))
         keys.chmod(0o644)
         self.assert_only('keys', FAILURE, 'every user', self.changed(secrets__key_file=keys))
+
+    def test_trusts(self) -> None:
+        enabled = {'enabled_import_methods': '[glance-download]'}
+        words = 'cannot be used'
+        self.assert_only('trusts', WARNING, words, self.host(**enabled))
+        keystone = {
+            'api__auth_strategy': 'keystone', 'keystone_authtoken__auth_url': 'http://keystone.invalid/v3',
+        }  # fmt: skip
+        application = {
+            'keystone_authtoken__auth_type': 'v3applicationcredential',
+            'keystone_authtoken__application_credential_id': 'x',
+            'keystone_authtoken__application_credential_secret': 'y',
+        }
+        self.assert_only('trusts', WARNING, words, self.host(**enabled, **keystone, **application))
+        password = {'keystone_authtoken__auth_type': 'password', 'keystone_authtoken__username': 'imagepipe'}
+        code, found = self.check(self.host(**enabled, **keystone, **password))
+        self.assertEqual((GOOD, GOOD), (code, found['trusts'][0]))
 
     def test_no_configuration(self) -> None:
         err = io.StringIO()

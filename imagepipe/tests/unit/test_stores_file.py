@@ -341,6 +341,14 @@ class OutageTest(FileStoreCase):
 
         self.assertIsInstance(error, errors.StoreTransient)
 
+    def test_a_bare_mount_point_is_no_empty_store(self):
+        (self.root / 'images').mkdir()
+        self.test_nothing_is_missing_while_it_is_away()
+        self.test_a_listing_fails_instead_of_being_short()
+        self.assertEqual([], os.listdir(self.root / 'images'))
+        (self.root / 'images').rmdir()
+        self.test_it_works_again_without_a_restart()
+
     def test_it_works_again_without_a_restart(self):
         (self.root / 'unmounted').rename(self.root / 'images')
 

@@ -10,6 +10,9 @@ from glance_store import location
 
 from imagepipe import errors
 from imagepipe.stores import loading
+from imagepipe.stores.http import HTTPStore
+from imagepipe.stores.memory import InMemoryStore
+from imagepipe.stores.store import Stores
 from imagepipe.tests.fixtures.stores import configuration, parsed
 
 
@@ -160,7 +163,7 @@ class LoadingTest(testtools.TestCase):
     def test_one_store_as_before_enabled_backends(self):
         stores = loading.load(parsed(f'[glance_store]\nfilesystem_store_datadir = {self.root}/images'))
 
-        self.assertEqual((['file'], 'file', False), (list(stores), stores.default, stores.multi))
+        self.assertEqual((['file', 'http'], 'file', False), (list(stores), stores.default, stores.multi))
         url = stores['file'].put('a.b.1.data', io.BytesIO(b'x'), 1)
         self.assertEqual(f'file://{self.root}/images/a.b.1.data', url)
 
@@ -180,3 +183,38 @@ class LoadingTest(testtools.TestCase):
             ('rbd', 'rbd_store_pool'),
         ):
             self.assertIn(name, [option.name for option in listed[kind]])
+
+
+class UrlTest(testtools.TestCase):
+    """Which store a URL belongs to."""
+
+    def setUp(self):
+        super().setUp()
+        self.root = self.useFixture(fixtures.TempDir()).path
+        web = HTTPStore('web', None)
+        self.stores = Stores(
+            {'one': InMemoryStore('one'), 'two': InMemoryStore('two'), 'web': web}, default='one', multi=True
+        )
+
+    def found(self, url, wanted=None):
+        store = self.stores.of_url(url, wanted)
+        return store and store.id
+
+    def test_by_its_beginning_or_as_the_client_says(self):
+        for url, wanted, expected in (
+            ('memory://two/x', None, 'two'),
+            ('memory://one/x', 'two', 'two'),
+            ('memory://elsewhere/x', None, None),
+            ('memory://elsewhere/x', 'nowhere', None),
+            ('https://example.org/x', None, 'web'),
+            ('http://example.org/x', 'one', 'web'),
+            ('rbd://a/b/c/d', None, None),
+            ('no url', None, None),
+        ):
+            self.assertEqual(expected, self.found(url, wanted), url)
+
+    def test_drivers_know_theirs(self):
+        sections = {name: {'filesystem_store_datadir': f'{self.root}/{name}'} for name in ('fast', 'cheap')}
+        stores = loading.load(configuration({'fast': 'file', 'cheap': 'file'}, 'fast', **sections))
+        self.assertEqual('cheap', stores.of_url(f'file://{self.root}/cheap/x').id)
+        self.assertIsNone(stores.of_url('file:///etc/passwd'))

@@ -55,6 +55,21 @@ class UsagesTest(testscenarios.WithScenarios, testtools.TestCase):
             self.db.run(lambda tx, used=used: tx.usages.set('project:a', 'bytes', used))
             self.assertEqual(used, self.used())
 
+    def test_nobody_reserves_from_a_counter_that_is_held(self) -> None:
+        """Nor makes the first reservation of a project, whose counter was never touched."""
+        for before in (0, 5):
+            reserved = threading.Event()
+            other = threading.Thread(target=lambda: (self.reserve(5, None), reserved.set()))  # noqa: B023
+
+            def hold(tx: object) -> tuple[int, bool]:
+                used = tx.usages.hold('project:a', 'bytes')
+                other.start()  # noqa: B023
+                return used, reserved.wait(0.3)  # noqa: B023
+
+            self.assertEqual((before, False), self.db.run(hold))
+            other.join()
+            self.assertEqual(before + 5, self.used())
+
     def test_a_refused_reservation_leaves_nothing_of_its_transaction(self) -> None:
         def change(tx: object) -> None:
             tx.usages.reserve('staging', 'bytes', 10, None)
@@ -93,7 +108,10 @@ class UsagesTest(testscenarios.WithScenarios, testtools.TestCase):
 
 class SizesTest(testtools.TestCase):
     def test_units_are_binary(self) -> None:
-        found = {text: quota.parse_size(text) for text in ('0', '7', '7B', '2KB', '3 MB', ' 1GB ', '1TB')}
+        found = {
+            text: quota.parse_size(text, option='o')
+            for text in ('0', '7', '7B', '2KB', '3 MB', ' 1GB ', '1TB')
+        }
         self.assertEqual(
             {'0': None, '7': 7, '7B': 7, '2KB': 2048, '3 MB': 3 << 20, ' 1GB ': 1 << 30, '1TB': 1 << 40},
             found,
@@ -101,7 +119,9 @@ class SizesTest(testtools.TestCase):
 
     def test_anything_else_names_the_option(self) -> None:
         for text in ('', '-1', '1.5GB', '10 GiB', 'many'):
-            error = self.assertRaises(errors.ConfigurationInvalid, quota.parse_size, text)
+            error = self.assertRaises(
+                errors.ConfigurationInvalid, quota.parse_size, text, option='user_storage_quota'
+            )
             self.assertIn('user_storage_quota', str(error))
 
 

@@ -2,7 +2,9 @@
 
 import fixtures
 import testtools
+import webob
 
+from imagepipe import errors
 from imagepipe.api.app import Application
 from imagepipe.tests.fixtures.api import ApiFixture
 
@@ -105,6 +107,30 @@ class SingleStoreTest(VersionsCase):
         self.assertEqual(404, self.api.call('GET', '/v2/info/stores').status_int)
 
 
+class CachedTest(VersionsCase):
+    def setUp(self):
+        self.overrides = {
+            'image_cache_dir': self.useFixture(fixtures.TempDir()).path,
+            'worker_self_reference_url': 'http://node.example.org',
+        }
+        super().setUp()
+
+    def test_the_document_with_an_image_cache(self):
+        new = [f'v2.{minor}' for minor in range(18, 7, -1)]
+        for multi, listed in (
+            (True, new),
+            (False, ['v2.18', 'v2.17', 'v2.16', 'v2.15', 'v2.14', 'v2.9']),
+        ):
+            self.api.services.stores.multi = multi
+            self.api.application = Application(self.api.services)
+            versions = self.assert_document(300, '/').json['versions']
+            self.assertEqual([*listed, *OLD], [version['id'] for version in versions])
+            self.assertEqual(['v2.18'], [each['id'] for each in versions if each['status'] == 'CURRENT'])
+            for version in ('v2.14', 'v2.16', 'v2.18'):
+                self.assertEqual(200, self.api.call('GET', f'/{version}/images').status_int)
+        self.assert_document(300, '/v2.8/images')
+
+
 class MethodsTest(VersionsCase):
     def test_unknown_paths_and_methods(self):
         image = self.api.create()
@@ -123,7 +149,7 @@ class MethodsTest(VersionsCase):
             ('GET', f'{path}/stage', 'PUT'),
             ('GET', f'{path}/import', 'POST'),
             ('POST', '/v2/schemas/image', 'GET'),
-            ('DELETE', '/v2/tasks/x', 'GET'),
+            ('PUT', '/v2/tasks/x', 'GET, DELETE'),
             ('DELETE', '/v2/info/import', 'GET'),
         ):
             response = self.api.call(method, found)
@@ -232,8 +258,8 @@ class NoKeystoneTest(VersionsCase):
 class UnexpectedTest(VersionsCase):
     def test_a_defect_is_logged_once_and_names_its_request(self):
         self.api.services.db.engine.dispose()
-        self.useFixture(_Broken(self.api.services.policy))
-        response = self.api.call('GET', '/v2/images')
+        self.useFixture(_Broken(self.api.services.policy, ZeroDivisionError('secret')))
+        response = self.unexpected('/v2/images')
         self.assertEqual(500, response.status_int)
         error = response.json['error']
         self.assertEqual('imagepipe.internal', error['error_code'])
@@ -241,9 +267,24 @@ class UnexpectedTest(VersionsCase):
         self.assertNotIn('secret', response.text)
         self.assertEqual(1, self.api.log.output.count('Traceback'))
 
+    def test_a_line_break_in_a_path_begins_no_line_of_the_log(self):
+        self.assertEqual(404, self.unexpected('/v2/images/%0Aforged').status_int)
+        for status, trouble in ((500, ZeroDivisionError()), (503, errors.DatabaseUnavailable())):
+            self.useFixture(_Broken(self.api.services.policy, trouble))
+            self.assertEqual(status, self.unexpected('/v2/tasks/%0Aforged').status_int)
+        told = [line for line in self.api.log.output.splitlines() if 'forged' in line]
+        self.assertEqual(5, len(told), told)
+        for line in told:
+            self.assertRegex(line, '^GET /v2/(images|tasks)/%0Aforged( |:)')
+
+    def unexpected(self, path):
+        """Not by call(), which knows of no such answers."""
+        headers = {'Accept': 'application/json', 'X-Auth-Token': 'ours'}
+        return webob.Request.blank(path, headers=headers).get_response(self.api.application)
+
 
 class _Broken(fixtures.MockPatchObject):
-    """A policy with a defect."""
+    """A policy that meets this trouble."""
 
-    def __init__(self, policy):
-        super().__init__(policy, 'authorize', side_effect=ZeroDivisionError('secret'))
+    def __init__(self, policy, trouble):
+        super().__init__(policy, 'authorize', side_effect=trouble)

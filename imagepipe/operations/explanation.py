@@ -1,0 +1,97 @@
+"""What the database knows of an import: what `imagepipe-manage explain` tells."""
+
+import dataclasses
+import datetime
+from typing import TYPE_CHECKING
+
+from imagepipe import errors
+from imagepipe.context import RequestContext
+from imagepipe.domain.import_ import Import
+from imagepipe.domain.location import LocationState
+from imagepipe.operations import imports, retries
+from imagepipe.operations.imports import ImportRecord
+
+if TYPE_CHECKING:
+    from imagepipe.db.transaction import Transaction
+    from imagepipe.services import Services
+
+#: A worker that gave no sign for so many leases is dead.
+_LEASES = 1.5
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Facts:
+    """An import and all that has to do with it.
+
+    image_status is None when there is no such image any more. lease: seconds until the claim on it runs
+    out. told: when its end was sent to the broker, and how often that failed. obstacle: why it cannot be
+    retried. waiting: how many imports have no worker. lost_after: seconds without a sign after which a host
+    that has staged data is given up.
+    """
+
+    record: ImportRecord
+    image_status: str | None
+    lease: float | None
+    workers: tuple[str, ...]
+    waiting: int
+    told: tuple[datetime.datetime | None, int] | None
+    retried_by: tuple[str, ...]
+    obstacle: str | None
+    condemned: tuple[str, ...]
+    lost_after: float
+
+    @property
+    def import_(self) -> Import:
+        """The import itself."""
+        return self.record.import_
+
+
+def explain(services: 'Services', context: RequestContext, wanted: str) -> list[Facts]:
+    """What is known of an import, or of all that a request asked for. Raises NothingToExplain."""
+
+    def look(tx: 'Transaction') -> list[Facts]:
+        found = tx.imports.of_request(wanted) or _by_id(tx, wanted)
+        if not found:
+            raise errors.NothingToExplain(id=wanted)
+        return [_facts(services, tx, record) for record in imports.records(services, context, tx, found)]
+
+    return services.db.snapshot(look)
+
+
+def _by_id(tx: 'Transaction', wanted: str) -> list[Import]:
+    try:
+        return [tx.imports.get(wanted)]
+    except errors.ImportNotFound:
+        return []
+
+
+def _facts(services: 'Services', tx: 'Transaction', record: ImportRecord) -> Facts:
+    found = record.import_
+    condemned = [each.store for each in record.locations if each.state is LocationState.DELETING]
+    return Facts(
+        record=record,
+        image_status=_image_status(tx, found),
+        lease=tx.imports.lease(found.id),
+        workers=tuple(tx.workers.alive(services.conf.conductor.lease * _LEASES)),
+        waiting=tx.imports.count_unheld(),
+        told=tx.outbox.delivery(f'end:{found.id}'),
+        retried_by=tuple(tx.imports.retries(found)),
+        obstacle=_obstacle(tx, found),
+        condemned=tuple(condemned),
+        lost_after=services.conf.staging.lost_after,
+    )
+
+
+def _image_status(tx: 'Transaction', record: Import) -> str | None:
+    try:
+        return tx.images.find(record.image_id).status.value
+    except errors.ImageNotFound:
+        return None
+
+
+def _obstacle(tx: 'Transaction', record: Import) -> str | None:
+    try:
+        retries.left_to_do(tx, record)
+    except errors.ImportNotRetryable as error:
+        return error.facts['reason']
+    return None

@@ -1,0 +1,1 @@
+"""A former version: its code, and imports that it had begun; written by tools/former.py."""
