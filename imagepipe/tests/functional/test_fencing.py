@@ -45,7 +45,7 @@ class FrozenWorkerTestCase(testscenarios.WithScenarios, testtools.TestCase):
         """The stopped worker continues, learns that its claim is lost, and ends."""
         before = story.snapshot()
         worker.go_on()
-        story.workers.wait_said(f'Import {story.import_id} was taken over', worker=worker)
+        story.workers.wait_let_go(story.import_id, worker=worker)
         self.assertEqual(0, worker.stop())
         self.assertThat(story.snapshot(), matchers.Equals(before))
 
@@ -132,7 +132,7 @@ class FrozenWorkerTestCase(testscenarios.WithScenarios, testtools.TestCase):
         first = story.earlier[0]
         before = story.snapshot()
         worker.go_on()
-        story.workers.wait_said(f'Import {first} was taken over', worker=worker)
+        story.workers.wait_let_go(first, worker=worker)
         self.assertEqual(0, worker.stop())
         self.assertThat(story.snapshot(), matchers.Equals(before))
 

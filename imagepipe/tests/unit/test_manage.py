@@ -164,7 +164,7 @@ class ImportsTest(testscenarios.WithScenarios, testtools.TestCase):
         crashes = self.story.db.read(lambda tx: tx.steps.of_imports([import_id]))[import_id]
         self.assertEqual({0}, {step.crashes for step in crashes})
         frozen.go_on()
-        self.story.workers.wait_said(f'Import {import_id} was taken over', worker=frozen)
+        self.story.workers.wait_let_go(import_id, worker=frozen)
 
     def test_an_unknown_import(self) -> None:
         for verb in ('show', 'cancel', 'retry', 'release'):
