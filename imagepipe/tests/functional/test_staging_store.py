@@ -16,15 +16,31 @@ from imagepipe.domain.image import Image, Status
 from imagepipe.domain.import_ import ImportState
 from imagepipe.operations import conductors, data, deletion, stores
 from imagepipe.services import Services
+from imagepipe.tests.fixtures import crashing
 from imagepipe.tests.fixtures.commands import called
 from imagepipe.tests.fixtures.services import write_config
 from imagepipe.tests.fixtures.stores import S3
-from imagepipe.tests.fixtures.stories import ADMIN, OWNER, SUCCESS, Story, check_aftermath
+from imagepipe.tests.fixtures.stories import ADMIN, OWNER, SUCCESS, Ending, Story, check_aftermath
 
 ONE, TWO = 'img-01', 'img-02'
 DEATH = f'{steps.convert("raw")}:execute.inside'
 HOURS = 7200.0
+WHEN = ('before', 'inside', 'after', 'recorded')
+REFUSED = Ending(
+    state=ImportState.FAILED, error_code=errors.StorePermanent.code, error_step=steps.store('cheap')
+)
 SIZES = {'announced': True, 'unknown': False}
+
+
+def parked_in(server: S3) -> dict[str, object]:
+    """The settings of a host whose clients stage in this server."""
+    return {
+        'host': ONE,
+        'staging.kind': 'store',
+        'staging.store': 'parked',
+        'enabled_backends': 'fast:file,cheap:file,parked:s3',
+        **{f'parked.{name}': value for name, value in server.options.items()},
+    }
 
 
 class StagingStoreTestCase(testscenarios.WithScenarios, testtools.TestCase):
@@ -34,14 +50,7 @@ class StagingStoreTestCase(testscenarios.WithScenarios, testtools.TestCase):
 
     def setUp(self) -> None:
         super().setUp()
-        server = self.useFixture(S3(self))
-        settings = {
-            'host': ONE,
-            'staging.kind': 'store',
-            'staging.store': 'parked',
-            'enabled_backends': 'fast:file,cheap:file,parked:s3',
-            **{f'parked.{name}': value for name, value in server.options.items()},
-        }
+        settings = parked_in(self.useFixture(S3(self)))
         self.story = self.useFixture(Story(self, kind=self.kind, overrides=settings))
         self.story.cloud.add_host(TWO)
         self.parked = self.story.services.stores.staging
@@ -119,3 +128,31 @@ class StagingStoreTestCase(testscenarios.WithScenarios, testtools.TestCase):
             conf = options.load(['--config-file', path], 'imagepipe')
             error = self.assertRaises(errors.ConfigurationInvalid, Services.build, conf)
             self.assertIn(reason, error.message)
+
+
+class KilledTestCase(testscenarios.WithScenarios, testtools.TestCase):
+    """Workers are killed where such an import does what no other does: the rest is in test_crash_matrix."""
+
+    scenarios = [
+        (f'{step}:{moment}', {'step': step, 'moment': moment})
+        for step, moments in (
+            (steps.STAGE, (*(f'execute.{when}' for when in WHEN), *crashing.REVERTS)),
+            (steps.DISCARD, tuple(f'execute.{when}' for when in WHEN)),
+        )
+        for moment in moments
+    ]
+    step: str
+    moment: str
+
+    def test_killed(self) -> None:
+        refusing = ('cheap',) if self.moment in crashing.REVERTS else ()
+        settings = parked_in(self.useFixture(S3(self)))
+        story = self.useFixture(Story(self, overrides=settings, refusing=refusing))
+        story.workers.start(point=f'{self.step}:{self.moment}').wait_killed()
+        story.expire()
+        taker = story.workers.start()
+        story.wait_end()
+        taker.kill()
+        check_aftermath(story, REFUSED if refusing else SUCCESS)
+        story.sweep()
+        self.assertEqual([], list(story.services.stores.staging.names()))
