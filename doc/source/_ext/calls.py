@@ -10,8 +10,8 @@ handlers and the rules. `common-errors` lists what any call may answer with besi
 
 from collections.abc import Iterable, Mapping
 
-from docutils import nodes, statemachine
-from docutils.parsers.rst import Directive
+import tables
+from docutils import nodes
 from sphinx.application import Sphinx
 
 from imagepipe import errors, policies
@@ -68,17 +68,7 @@ def table(rows: Iterable[tuple[str, Iterable[str]]]) -> list[str]:
     return lines
 
 
-class Tabled(Directive):
-    """What is shown as lines of reST."""
-
-    def parsed(self, lines: list[str]) -> list[nodes.Node]:
-        container = nodes.container()
-        source = self.state.document.current_source
-        self.state.nested_parse(statemachine.StringList(lines, source=source), self.content_offset, container)
-        return container.children
-
-
-class Call(Tabled):
+class Call(tables.Tabled):
     """`.. call:: METHOD PATH`, with what it does as its content."""
 
     required_arguments = 2
@@ -102,7 +92,7 @@ class Call(Tabled):
         return self.parsed(table((title, said) for title, said in rows if said))
 
 
-class CommonErrors(Tabled):
+class CommonErrors(tables.Tabled):
     """`.. common-errors::`, without arguments."""
 
     def run(self) -> list[nodes.Node]:
@@ -116,6 +106,4 @@ class CommonErrors(Tabled):
 
 def setup(app: Sphinx) -> dict[str, bool]:
     """What Sphinx calls at the start."""
-    app.add_directive('call', Call)
-    app.add_directive('common-errors', CommonErrors)
-    return {'parallel_read_safe': True, 'parallel_write_safe': True}
+    return tables.register(app, call=Call, common_errors=CommonErrors)

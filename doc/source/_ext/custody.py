@@ -3,11 +3,13 @@
 The page is made from the table that the sweeper goes by (imagepipe/domain/custody.py).
 """
 
-from docutils import nodes, statemachine
-from docutils.parsers.rst import Directive
+import tables
+from docutils import nodes
 from sphinx.application import Sphinx
 
 from imagepipe.domain.custody import CUSTODIES, Custody
+
+TITLES = ('Status', 'Owner', 'Deadline', 'End')
 
 
 def option(name: str) -> str:
@@ -16,44 +18,19 @@ def option(name: str) -> str:
     return f'``[{group}] {short}``' if group else f'``{short}``'
 
 
-def row(case: Custody) -> list[str]:
+def row(case: Custody) -> tuple[str, ...]:
+    """The cells of one case."""
     options = f' {", ".join(option(name) for name in case.options)}' if case.options else ''
-    return [
-        f'   * - ``{case.status.value}``, {case.case}',
-        f'     - {case.owner}',
-        f'     - {case.deadline}{options}',
-        f'     - {case.end}',
-    ]
+    return f'``{case.status.value}``, {case.case}', case.owner, f'{case.deadline}{options}', case.end
 
 
-def rows() -> list[str]:
-    """A reST list-table over the table, in its order."""
-    lines = [
-        '.. list-table::',
-        '   :header-rows: 1',
-        '   :widths: 20 24 30 26',
-        '',
-        '   * - Status',
-        '     - Owner',
-        '     - Deadline',
-        '     - End',
-    ]
-    for case in CUSTODIES:
-        lines += row(case)
-    return lines
-
-
-class CustodyTable(Directive):
+class CustodyTable(tables.Tabled):
     """`.. custody::`, without arguments."""
 
     def run(self) -> list[nodes.Node]:
-        source = statemachine.StringList(rows(), source='imagepipe/domain/custody.py')
-        container = nodes.container()
-        self.state.nested_parse(source, self.content_offset, container)
-        return container.children
+        return self.parsed(tables.headed((20, 24, 30, 26), TITLES, map(row, CUSTODIES)))
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
-    """What Sphinx calls."""
-    app.add_directive('custody', CustodyTable)
-    return {'parallel_read_safe': True, 'parallel_write_safe': True}
+    """What Sphinx calls at the start."""
+    return tables.register(app, custody=CustodyTable)

@@ -6,11 +6,13 @@ name a code that does not exist or miss one that does.
 
 import re
 
-from docutils import nodes, statemachine
-from docutils.parsers.rst import Directive
+import tables
+from docutils import nodes
 from sphinx.application import Sphinx
 
 from imagepipe import errors
+
+TITLES = ('Code', 'Status', 'Cause, and the sentence', 'Cure')
 
 
 def sentence(cls: type[errors.ImagepipeError]) -> str:
@@ -27,42 +29,21 @@ def literal(text: str) -> str:
     return f'``{text}``'
 
 
-def rows() -> list[str]:
-    """A reST list-table over the registry, in the order of the codes."""
-    lines = [
-        '.. list-table::',
-        '   :header-rows: 1',
-        '   :widths: 22 6 42 30',
-        '',
-        '   * - Code',
-        '     - Status',
-        '     - Cause, and the sentence',
-        '     - Cure',
-    ]
-    for code, cls in sorted(errors.REGISTRY.items()):
-        summary = (cls.__doc__ or '').strip().splitlines()[0]
-        lines += [
-            f'   * - {literal(code)}',
-            f'     - {cls.status}',
-            f'     - {summary}' + (' A retry may help.' if cls.transient else ''),
-            '',
-            f'       {literal(sentence(cls))}',
-            f'     - {cure(cls)}',
-        ]
-    return lines
+def row(code: str, cls: type[errors.ImagepipeError]) -> tuple[str, ...]:
+    """The cells of one error."""
+    summary = (cls.__doc__ or '').strip().splitlines()[0]
+    retry = ' A retry may help.' if cls.transient else ''
+    return literal(code), str(cls.status), f'{summary}{retry}\n\n{literal(sentence(cls))}', cure(cls)
 
 
-class ErrorCodes(Directive):
+class ErrorCodes(tables.Tabled):
     """`.. error-codes::`, without arguments."""
 
     def run(self) -> list[nodes.Node]:
-        source = statemachine.StringList(rows(), source='imagepipe/errors')
-        container = nodes.container()
-        self.state.nested_parse(source, self.content_offset, container)
-        return container.children
+        found = (row(code, cls) for code, cls in sorted(errors.REGISTRY.items()))
+        return self.parsed(tables.headed((22, 6, 42, 30), TITLES, found))
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
-    """What Sphinx calls."""
-    app.add_directive('error-codes', ErrorCodes)
-    return {'parallel_read_safe': True, 'parallel_write_safe': True}
+    """What Sphinx calls at the start."""
+    return tables.register(app, error_codes=ErrorCodes)

@@ -13,7 +13,7 @@ from imagepipe.tests.fixtures import tools
 from imagepipe.tests.fixtures.cloud import CloudFixture
 from imagepipe.tests.fixtures.http_server import Fault
 from imagepipe.tests.fixtures.pipeline import PipelineFixture
-from imagepipe.tests.fixtures.proxy import TcpProxy
+from imagepipe.tests.fixtures.wires import Wires
 from imagepipe.tests.fixtures.workers import wait_until
 
 BROKER = '127.0.0.1:5672'
@@ -208,15 +208,16 @@ class RabbitTest(testtools.TestCase):
         )
 
     def cut_off(self):
-        """A cloud that reaches the broker through a proxy which can be cut, and the proxy."""
+        """A cloud that reaches the broker over a wire which can be cut, and the wires."""
         host, port = BROKER.split(':')
-        proxy = self.useFixture(TcpProxy(host, int(port)))
+        wires = self.useFixture(Wires())
+        wired = wires.lay('broker', (host, int(port)))
         cloud = self.cloud(**{
-            'oslo_messaging_notifications.transport_url': f'rabbit://guest:guest@127.0.0.1:{proxy.port}/',
+            'oslo_messaging_notifications.transport_url': f'rabbit://guest:guest@127.0.0.1:{wired}/',
             'notifications.timeout': 1.0,
             'notifications.retry_wait': 0.1,
         })  # fmt: skip
-        return cloud, proxy
+        return cloud, wires
 
     def ends(self, cloud):
         """The terminal events in the database, by import."""
@@ -259,38 +260,38 @@ class RabbitTest(testtools.TestCase):
         )
 
     def test_a_broker_that_is_away_for_a_while(self):
-        cloud, proxy = self.cut_off()
+        cloud, wires = self.cut_off()
         wanted = self.run_imports(cloud)
         self.check_each_end_is_told(cloud, wanted)
-        proxy.cut()
+        wires.cut('broker')
         wanted |= self.run_imports(cloud)  # each ends although nobody can be told
         self.assertEqual(3, len(self.told_ends()))
         waiting = [end for (end,) in self.ends(cloud).values() if not end[1]]
         self.assertEqual(3, len(waiting))
-        proxy.mend()
+        wires.mend('broker')
         self.check_each_end_is_told(cloud, wanted)
 
     def test_a_broker_that_does_not_answer(self):
-        cloud, proxy = self.cut_off()
+        cloud, wires = self.cut_off()
         wanted = self.run_imports(cloud)
         self.check_each_end_is_told(cloud, wanted)
-        proxy.hold()
+        wires.hold('broker')
         wanted |= self.run_imports(cloud)
         wait_until(
             lambda: 'was not taken (TimeoutError)' in cloud.logs()['conductor.log'], 'the sender gives it up'
         )
-        proxy.mend()
+        wires.mend('broker')
         self.check_each_end_is_told(cloud, wanted)
 
     def test_a_conductor_that_ends_while_the_broker_does_not_answer_loses_nothing(self):
-        cloud, proxy = self.cut_off()
+        cloud, wires = self.cut_off()
         wanted = self.run_imports(cloud)
         self.check_each_end_is_told(cloud, wanted)
-        proxy.hold()
+        wires.hold('broker')
         wanted |= self.run_imports(cloud)
         cloud.stop_conductor()
         self.assertEqual(0, cloud.conductor.returncode)
-        proxy.mend()
+        wires.mend('broker')
         cloud.conduct()
         self.check_each_end_is_told(cloud, wanted)
 

@@ -296,18 +296,23 @@ class DriverTest(QuietTest):
         self.assertNotIn('planted-password', log.output)
 
 
-class ThreadTest(testtools.TestCase):
-    def test_a_put_in_a_thread_of_its_own_is_in_the_trace_of_whoever_asked(self):
-        seen = []
+class CallsTest(testtools.TestCase):
+    """Calls of a store, each as a point of the trace."""
+
+    def setUp(self):
+        super().setUp()
+        self.seen = []
         self.addCleanup(notifier.set, notifier.get())
-        notifier.set(seen.append)
-        tracer, store = tracing.Tracing(KEY, statements=False), InMemoryStore('fast')
-        tracer.calls(store, 'store', tracing.STORE_CALLS, store='fast')
+        notifier.set(self.seen.append)
+        self.tracer, self.store = tracing.Tracing(KEY, statements=False), InMemoryStore('fast')
+        self.tracer.calls(self.store, 'store', tracing.STORE_CALLS, store='fast')
         profiler.init(KEY, base_id=str(uuid.uuid4()))
         self.addCleanup(profiler.clean)
+
+    def test_a_put_in_a_thread_of_its_own_is_in_the_trace_of_whoever_asked(self):
         profiler.start('step')
-        stores = Stores({'fast': store}, default='fast', multi=True)
-        intake = Intake(stores=stores, staging=None, algorithms=(), rules=None, carried=tracer.carried)
+        stores = Stores({'fast': self.store}, default='fast', multi=True)
+        intake = Intake(stores=stores, staging=None, algorithms=(), rules=None, carried=self.tracer.carried)
         intake.to_store(
             'name', io.BytesIO(b'data'), store_id='fast', size=4, limit=None, inspect=False,
             progress=lambda _seen: None,
@@ -315,21 +320,15 @@ class ThreadTest(testtools.TestCase):
         asked = profiler.get().get_id()
         profiler.stop()
         self.assertEqual(
-            ['step-start', 'store-start', 'store-stop', 'step-stop'], [point['name'] for point in seen]
+            ['step-start', 'store-start', 'store-stop', 'step-stop'],
+            [point['name'] for point in self.seen],
         )
-        self.assertEqual([asked, asked], [point['parent_id'] for point in seen[1:3]])
-        self.assertEqual({'store': 'fast', 'call': 'put'}, _without_host(seen[1]['info']))
+        self.assertEqual([asked, asked], [point['parent_id'] for point in self.seen[1:3]])
+        self.assertEqual({'store': 'fast', 'call': 'put'}, _without_host(self.seen[1]['info']))
 
     def test_of_an_error_only_its_kind_is_told(self):
-        seen = []
-        self.addCleanup(notifier.set, notifier.get())
-        notifier.set(seen.append)
-        tracer, store = tracing.Tracing(KEY, statements=False), InMemoryStore('fast')
-        tracer.calls(store, 'store', tracing.STORE_CALLS, store='fast')
-        profiler.init(KEY, base_id=str(uuid.uuid4()))
-        self.addCleanup(profiler.clean)
-        self.assertRaises(errors.StoreObjectMissing, store.open, f'memory://{store.id}/none')
-        self.assertEqual({'etype': 'StoreObjectMissing'}, _without_host(seen[1]['info']))
+        self.assertRaises(errors.StoreObjectMissing, self.store.open, f'memory://{self.store.id}/none')
+        self.assertEqual({'etype': 'StoreObjectMissing'}, _without_host(self.seen[1]['info']))
 
 
 def _without_host(info):
