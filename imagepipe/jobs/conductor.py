@@ -36,6 +36,10 @@ LOG = logging.getLogger(__name__)
 
 #: A flow in one of these states is not run again: TaskFlow would start it from the beginning.
 _OVER = frozenset({states.SUCCESS, states.REVERTED, states.FAILURE})
+#: What ends a run that is not over: the import is another's, or the database is away.
+_LETS_GO = (LostClaimError, errors.ClaimLost, errors.DatabaseUnavailable, exceptions.StorageFailure)
+#: Where TaskFlow tells with a traceback what ended an engine.
+_TELLS = tuple(f'taskflow.engines.action_engine.{name}' for name in ('builder', 'engine', 'actions.task'))
 #: What is said of a run that had to stop, by whether the database was away.
 _LET_GO = {
     False: 'Import %s was taken over from this worker',
@@ -54,6 +58,19 @@ class Flight:
     epoch: int
     held: float
     steps: list[tuple[str, float, float]]
+
+
+class _Unexpected(logging.Filter):
+    """Not what lets a run go: that is no defect, and told by one line of the conductor's."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        error = record.exc_info[1] if record.exc_info else None
+        if isinstance(error, exceptions.WrappedFailure):
+            return not any(found.check(*_LETS_GO) for found in error)
+        return not isinstance(error, _LETS_GO)
+
+
+_UNEXPECTED = _Unexpected()
 
 
 class ImportConductor(impl_nonblocking.NonBlockingConductor):
@@ -82,6 +99,8 @@ class ImportConductor(impl_nonblocking.NonBlockingConductor):
             wait_timeout=self._rest,
             max_simultaneous_jobs=simultaneous,
         )
+        for name in _TELLS:
+            logging.getLogger(name).addFilter(_UNEXPECTED)
         self._services = services
         self._injected = injected
         self._admission = admission

@@ -144,6 +144,8 @@ class FencedConnection(impl_sqlalchemy.Connection):
 
     def update_flow_details(self, flow_detail: models.FlowDetail) -> models.FlowDetail:
         """Write the flow's row, atoms that are new, and atoms that differ from what was written."""
+        if self._run.lost.is_set() and flow_detail.state == states.FAILURE:
+            return flow_detail  # what the engine takes for a failure is that its run has to stop
         values = flow_detail.to_dict()
 
         def update(tx: Transaction) -> None:

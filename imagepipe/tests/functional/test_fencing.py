@@ -42,11 +42,13 @@ class FrozenWorkerTestCase(testscenarios.WithScenarios, testtools.TestCase):
         return told, worker
 
     def changes_nothing(self, story: Story, worker: WorkerProcess) -> None:
-        """The stopped worker continues, learns that its claim is lost, and ends."""
+        """The stopped worker continues, learns that its claim is lost, says so in a line, and ends."""
         before = story.snapshot()
         worker.go_on()
         story.workers.wait_let_go(story.import_id, worker=worker)
         self.assertEqual(0, worker.stop())
+        for noise in ('taskflow.', 'Original exception being dropped'):
+            self.assertNotIn(noise, story.workers.log())
         self.assertThat(story.snapshot(), matchers.Equals(before))
 
     def test_before_a_store_has_the_object(self) -> None:

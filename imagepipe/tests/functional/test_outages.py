@@ -73,7 +73,7 @@ class OutageTestCase(testscenarios.WithScenarios, testtools.TestCase):
         worker.wait_stopped()
         self.wires.cut('database')
         worker.go_on()
-        story.workers.wait_said('Engine execution has failed', worker=worker)
+        story.workers.wait_let_go(story.import_id, worker=worker)
         self.wires.mend('database')
         story.wait_end()
         check_aftermath(story, REFUSED)
