@@ -227,12 +227,12 @@ class ImportConductor(impl_nonblocking.NonBlockingConductor):
                 if not suspended and (self._wait_timeout.is_stopped() or run.lost.is_set()):
                     engine.suspend()
                     suspended = True
-        except exceptions.WrappedFailure as error:
-            if any(found.check(LostClaimError) for found in error):
-                raise LostClaimError('The claim was lost') from error
-        except errors.ImagepipeError as error:
-            # The failure that the flow was reverted for; it stands in the import's row already.
-            LOG.debug('The flow of import %s ended with %s', run.claim.import_id, error.code)
+        except exceptions.TaskFlowException:
+            if not run.lost.is_set():
+                raise
+        except (errors.ImagepipeError, exceptions.WrappedFailure) as error:
+            # What the flow was reverted for; it stands in the import's row already.
+            LOG.debug('The flow of import %s ended with %s', run.claim.import_id, error)
         finally:
             # Left in the middle, it would record a failure when it is collected, without a claim.
             with contextlib.suppress(LostClaimError, exceptions.StorageFailure):

@@ -238,14 +238,14 @@ def _requeued(tx: Transaction, record: Import, rooms: Rooms, *, kept: bool) -> I
     """The image as before the import; None when it was deleted. kept: what was staged is still there."""
     try:
         image = tx.images.find(record.image_id)
+        if image.status is not Status.IMPORTING:
+            return image
+        queued = image.to(Status.QUEUED).without_data()
+        if kept:
+            queued = queued.to(Status.UPLOADING, size=image.size)
+        tx.images.settle(queued, expected=image)
     except errors.ImageNotFound:
-        return None
-    if image.status is not Status.IMPORTING:
-        return image
-    queued = image.to(Status.QUEUED).without_data()
-    if kept:
-        queued = queued.to(Status.UPLOADING, size=image.size)
-    tx.images.settle(queued, expected=image)
+        return None  # also if it was there a moment ago
     rooms.quota.moved(tx, image, queued)
     return queued
 

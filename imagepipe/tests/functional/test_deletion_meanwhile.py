@@ -14,10 +14,12 @@ import testtools
 
 from imagepipe import errors
 from imagepipe.api.routes import ROUTES
+from imagepipe.db.images import ImageRepository
 from imagepipe.flows.steps.stage import TakeStaged
 from imagepipe.operations import deletion, targets
 from imagepipe.tests.fixtures.api import V21
 from imagepipe.tests.fixtures.databases import DATABASES
+from imagepipe.tests.fixtures.http_server import Fault
 from imagepipe.tests.fixtures.pipeline import PipelineFixture
 from imagepipe.tests.fixtures.together import together
 from imagepipe.tests.fixtures.workers import wait_until
@@ -188,9 +190,12 @@ class ChangesTest(MeanwhileCase):
             self.assertTrue(known & {(route.method, each) for each in filled}, f'{route.method} {route.path}')
 
 
+#: SQLite has one writer at a time.
+OF_SEVERAL_WRITERS = [(name, values) for name, values in DATABASES if name != 'sqlite']
+
+
 class CopyTest(MeanwhileCase):
-    #: SQLite has one writer at a time.
-    scenarios = [(name, values) for name, values in DATABASES if name != 'sqlite']
+    scenarios = OF_SEVERAL_WRITERS
 
     def test_a_copy_that_begins_finds_no_image(self) -> None:
         image_id = self.active()
@@ -221,4 +226,29 @@ class StageTest(MeanwhileCase):
         )
         self.assertEqual(204, deleted[0])
         self.assertNotIn('met a defect', self.pipeline.log.output)
+        self.nothing_is_left()
+
+
+class EndTest(MeanwhileCase):
+    """In the transaction that gives an import its end."""
+
+    scenarios = OF_SEVERAL_WRITERS
+    works = True
+
+    def test_of_an_import_that_failed(self) -> None:
+        image_id = self.pipeline.image()
+        uri = self.pipeline.serve(image_id, DATA, Fault(status=404))
+        deleted: list[int] = []
+
+        def delete() -> None:
+            """When the conductor is about to write the image that it has just read."""
+            if threading.current_thread() is not threading.main_thread() and not deleted:
+                deleted.append(0)
+                deleted.extend(together((self.delete, image_id)))
+
+        self.before(ImageRepository, 'settle', delete)
+        found = self.pipeline.wait(self.pipeline.start(image_id, uri=uri))
+        self.assertEqual([0, 204], deleted)
+        self.assertEqual(('failed', errors.SourceNotFound.code), (found['state'], found['error']['code']))
+        self.assertNotIn('is given up', self.pipeline.log.output)
         self.nothing_is_left()

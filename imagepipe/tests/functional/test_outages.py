@@ -49,7 +49,7 @@ class OutageTestCase(testscenarios.WithScenarios, testtools.TestCase):
         worker = story.workers.start()
         self.assertTrue(story.source.stalled.wait(PATIENCE))
         self.wires.cut('database')
-        story.workers.wait_said(f'The claim on import {story.import_id} was lost', worker=worker)
+        story.workers.wait_let_go(story.import_id, worker=worker)
         self.wires.mend('database')
         story.wait_end()
         check_aftermath(story, SUCCESS)

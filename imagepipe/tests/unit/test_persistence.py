@@ -279,7 +279,8 @@ class PersistenceTestCase(testscenarios.WithScenarios, testtools.TestCase):
         while self.recorded(self.run_).get('stage') != states.RUNNING:
             next(iterator)
         self.run_.db = Away(self.run_.db, times=storage.RETRY_ATTEMPTS)
-        self.assertRaises(LostClaimError, self.exhaust, iterator)
+        self.assertRaises(exceptions.StorageFailure, self.exhaust, iterator)
+        self.assertTrue(self.run_.lost.is_set())
         flow = self.persistence.get_connection().get_flow_details(self.run_.record.flow_id)
         self.assertEqual(states.RUNNING, flow.state)
         again = self.db.run(lambda tx: self.taken(tx, self.run_))
