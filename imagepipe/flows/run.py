@@ -98,7 +98,8 @@ class Run:
         try:
             yield
         except (errors.ClaimLost, errors.DatabaseUnavailable) as error:
-            self.adrift = isinstance(error, errors.DatabaseUnavailable)
+            # Other steps are told only that it must stop.
+            self.adrift = self.adrift or isinstance(error, errors.DatabaseUnavailable)
             self.lost.set()
             raise
 

@@ -287,6 +287,15 @@ class PersistenceTestCase(testscenarios.WithScenarios, testtools.TestCase):
         self.engine(again, 'x').run()
         self.assertEqual(states.SUCCESS, self.recorded(again)['stage'])
 
+    def test_a_step_that_stops_with_the_run_does_not_hide_why_another_did(self) -> None:
+        def stop(error: errors.ImagepipeError) -> None:
+            with self.run_.let_go():
+                raise error
+
+        self.assertRaises(errors.DatabaseUnavailable, stop, errors.DatabaseUnavailable())
+        self.assertRaises(errors.ClaimLost, stop, errors.ClaimLost(import_id='import'))
+        self.assertTrue(self.run_.adrift)
+
     def taken(self, tx: Transaction, run: Run) -> Run:
         """The import in the hands of the next one, after it was given back."""
         tx.imports.release(run.claim)
