@@ -41,6 +41,7 @@ recorded() {
     cat .stestr/next-stream 2>/dev/null || echo none
 }
 
+python tools/durations.py seed
 before=$(recorded)
 status=0
 stestr run --concurrency "$workers" "$@" || status=$?
