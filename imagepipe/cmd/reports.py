@@ -9,6 +9,7 @@ import signal
 import threading
 from collections.abc import Callable, Sequence
 from types import FrameType
+from typing import TYPE_CHECKING
 
 from oslo_config import cfg
 from oslo_reports import guru_meditation_report as gmr
@@ -19,8 +20,10 @@ from oslo_reports.generators.conf import ConfigReportGenerator
 
 from imagepipe import version
 from imagepipe.cmd import tables
-from imagepipe.jobs.conductor import Flight
 from imagepipe.jobs.supervisor import Child
+
+if TYPE_CHECKING:
+    from imagepipe.jobs.conductor import Flight
 
 _HIDDEN = '***'
 _USERINFO = re.compile(r'(?<=://)[^/@\s]+(?=@)')
@@ -86,7 +89,7 @@ def listen(
     signal.signal(signal.SIGUSR2, handle)
 
 
-def flights(found: Sequence[Flight]) -> str:
+def flights(found: Sequence['Flight']) -> str:
     """The imports that a worker has in hand: a line for each step at work."""
     rows = [
         (flight.import_id, flight.image_id, flight.method, flight.state, step,

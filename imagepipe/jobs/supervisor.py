@@ -3,6 +3,8 @@
 A worker says over a pipe that it lives. One that says nothing for a lease, that dies, or that
 asks to be replaced because a step of it hangs, gets a successor; imports are taken over by
 their claims, so nothing has to be handed from one to the other.
+
+It imports nothing of what its workers do: a conductor is there in half the time.
 """
 
 import logging
@@ -16,10 +18,12 @@ import time
 from collections.abc import Sequence
 from types import FrameType
 
-from imagepipe.jobs.worker import EXIT_STUCK
-
 LOG = logging.getLogger(__name__)
 
+#: Exit status of a worker that asks to be replaced because a step of it is stuck.
+EXIT_STUCK = 75
+#: Exit status of a worker that cannot work by its configuration, and has said so.
+EXIT_MISCONFIGURED = os.EX_CONFIG
 #: Seconds between two deaths below which a successor waits longer and longer.
 _SHORT_LIFE = 10.0
 _MAX_PAUSE = 30.0
@@ -91,12 +95,18 @@ class Supervisor:
         self._grace = grace
         self._stopping = threading.Event()
         self._draining = False
+        #: Whether a worker has ever worked.
+        self._begun = False
+        self._refused = False
         self._children: dict[int, Child] = {}
         self._due: dict[int, float] = dict.fromkeys(range(workers), 0.0)
         self._pauses: dict[int, float] = {}
 
-    def run(self) -> None:
-        """Start the workers and watch them; returns after stop() or drain(), when all have ended."""
+    def run(self) -> bool:
+        """Start the workers and watch them; returns after stop() or drain(), when all have ended.
+
+        False: their configuration is such that none has begun.
+        """
         self._listen_to_signals()
         LOG.info('Conductor starts with %s workers', self._count)
         while not self._stopping.wait(_LOOK):
@@ -108,6 +118,7 @@ class Supervisor:
                 break
         self._stop_all()
         LOG.info('Conductor has stopped')
+        return not self._refused
 
     def stop(self) -> None:
         """End the workers, gracefully first."""
@@ -141,13 +152,16 @@ class Supervisor:
 
     def _start_due(self) -> None:
         now = time.monotonic()
-        for number, due in list(self._due.items()):
-            if due <= now:
-                del self._due[number]
-                self._children[number] = Child(self._argv, number)
+        due = [number for number, moment in self._due.items() if moment <= now]
+        if not self._begun:  # what is wrong with the configuration is told once
+            due = [] if self._children else due[:1]
+        for number in due:
+            del self._due[number]
+            self._children[number] = Child(self._argv, number)
 
     def _watch(self, child: Child) -> None:
         child.listen()
+        self._begun = self._begun or child.listens
         if child.process.poll() is None:
             if child.silence > self._silence:
                 LOG.error('Worker %s gives no sign of life and is killed', child.process.pid)
@@ -163,6 +177,9 @@ class Supervisor:
         del self._children[child.number]
         level = _LEVELS.get(status, logging.ERROR)
         LOG.log(level, 'Worker %s ended with status %s', child.process.pid, status)
+        if status == EXIT_MISCONFIGURED and not self._begun:
+            self._refused = True
+            self.stop()
         short = child.age < _SHORT_LIFE
         pause = min(_MAX_PAUSE, self._pauses.get(child.number, 0.5) * 2) if short else 0.0
         self._pauses[child.number] = max(pause, 0.25)

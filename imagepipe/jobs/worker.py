@@ -19,6 +19,7 @@ from imagepipe.jobs.conductor import ImportConductor
 from imagepipe.jobs.keeping import Keeper
 from imagepipe.jobs.persistence import Persistence
 from imagepipe.jobs.store_checks import StoreChecker
+from imagepipe.jobs.supervisor import EXIT_STUCK
 from imagepipe.jobs.sweeper import Sweeper
 from imagepipe.jobs.waking import Waker
 from imagepipe.notifications import MessagingNotifier, Patience, Sender
@@ -27,9 +28,6 @@ if TYPE_CHECKING:
     from imagepipe.services import Services
 
 LOG = logging.getLogger(__name__)
-
-#: Exit status of a worker that asks to be replaced because a step of it is stuck.
-EXIT_STUCK = 75
 
 
 class Worker:

@@ -3,12 +3,16 @@
 import os
 import pathlib
 import signal
+import subprocess
+import sys
 
 import testtools
 
 from imagepipe.domain import steps
 from imagepipe.domain.import_ import ImportState
+from imagepipe.tests.fixtures.commands import PROJECT, run
 from imagepipe.tests.fixtures.conductors import InTheMiddle
+from imagepipe.tests.fixtures.services import ServicesFixture, write_config
 from imagepipe.tests.fixtures.stories import SUCCESS, check_aftermath
 from imagepipe.tests.fixtures.workers import PATIENCE, wait_until
 
@@ -59,6 +63,31 @@ class ConductorTestCase(InTheMiddle, testtools.TestCase):
 
 class ConductorPostgreSQLTestCase(ConductorTestCase):
     kind = 'postgresql'
+
+
+class StartTestCase(testtools.TestCase):
+    def test_a_configuration_that_cannot_work_is_told_once(self) -> None:
+        cloud = self.useFixture(ServicesFixture(self))
+        wrong = {**cloud.settings, 'conductor.workers': 3, 'glance_store.default_backend': 'none'}
+        write_config(cloud.config_file(), wrong)
+        command = [sys.executable, '-W', 'ignore', '-m', 'imagepipe.cmd.conductor']
+        done = subprocess.run(
+            [*command, '--config-file', cloud.config_file()],
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE,
+            check=False,
+            env=os.environ | {'PYTHONPATH': os.pathsep.join([str(PROJECT), *sys.path])},
+        )
+        self.assertEqual(1, done.returncode, done.stderr)
+        self.assertEqual(1, done.stderr.count('imagepipe-conductor: '), done.stderr)
+        self.assertIn("'none' is not one of enabled_backends", done.stderr)
+
+    def test_a_supervisor_is_small(self) -> None:
+        """It is there at once, and in each conductor once more."""
+        imported = 'import sys, imagepipe.cmd.conductor; print(*sys.modules, sep="\\n")'
+        modules = set(run(self, sys.executable, '-W', 'ignore', '-c', imported).split())
+        self.assertEqual(set(), modules & {'taskflow', 'sqlalchemy', 'glance_store', 'imagepipe.services'})
 
 
 def _alive(pid: int) -> bool:

@@ -4,7 +4,7 @@ import testtools
 
 from imagepipe.domain import steps
 from imagepipe.domain.import_ import ImportState
-from imagepipe.jobs.worker import EXIT_STUCK
+from imagepipe.jobs.supervisor import EXIT_STUCK
 from imagepipe.tests.fixtures.stories import Ending, Story, check_aftermath
 from imagepipe.tests.fixtures.workers import wait_until
 
