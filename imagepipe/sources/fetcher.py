@@ -5,6 +5,7 @@ connection made to the very address that was checked; TLS and the Host header
 use the name. A redirect starts from the beginning (OSSA-2026-004).
 """
 
+import functools
 import logging
 import socket
 import ssl
@@ -150,6 +151,7 @@ class Fetcher:
         )
 
 
+@functools.cache  # of one bundle of certificates there is one context: reading the system's takes 30 ms
 def _tls_context(ca_file: str | None) -> ssl.SSLContext:
     try:
         context = ssl.create_default_context(cafile=ca_file)

@@ -6,6 +6,7 @@ host has, and both are dropped: ours come from the pump.
 """
 
 import contextlib
+import functools
 import importlib.metadata
 import logging
 import threading
@@ -25,6 +26,7 @@ DIGEST = 'sha1'
 ENTRY_POINTS = 'glance_store.drivers'
 
 
+@functools.cache
 def driver_factory(kind: str) -> Callable[..., Any]:
     """What makes drivers of this type; ConfigurationInvalid when it cannot be loaded."""
     for entry in importlib.metadata.entry_points(group=ENTRY_POINTS, name=kind):
