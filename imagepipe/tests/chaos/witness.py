@@ -109,7 +109,7 @@ class Witness:
             return [Sighting(*row) for row in connection.execute(query)]
 
     def delays(self) -> list[float]:
-        """Of every import that was taken over: seconds after the claim before had run out."""
+        """Of every import that was taken over: seconds after the claim before had run out by itself."""
         columns = [_sightings.c[field.name] for field in dataclasses.fields(Sighting)]
         query = sa.select(*columns).where(_sightings.c.step.is_(None))
         with self._engine.connect() as connection:
@@ -118,6 +118,7 @@ class Witness:
             after.at - after.expired
             for before, after in itertools.pairwise(found)
             if before.import_id == after.import_id and before.epoch != after.epoch and before.worker
+            if after.expired  # else it was given up
         ]
 
     def problems(self, import_id: str) -> Iterator[str]:
