@@ -208,7 +208,7 @@ class Clients:
         except requests.RequestException as error:
             told = type(error).__name__
         deal.answers.append((self._cluster.now(), what, told))
-        self.counts[what, told] += 1
+        self.counts[what, told.split()[0]] += 1
         return response
 
 
