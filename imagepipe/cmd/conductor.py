@@ -1,5 +1,7 @@
-"""imagepipe-conductor: the supervisor of the processes that run imports (cmd/worker.py)."""
+"""imagepipe-conductor: a supervisor, and the processes that run imports."""
 
+import functools
+import os
 import signal
 import sys
 from collections.abc import Sequence
@@ -10,8 +12,11 @@ from oslo_log import log
 from imagepipe import conf as options
 from imagepipe import errors
 from imagepipe.cmd import reports
-from imagepipe.jobs.supervisor import Supervisor, module_argv
+from imagepipe.jobs.supervisor import EXIT_MISCONFIGURED, Supervisor, die_with_parent
+from imagepipe.jobs.worker import Worker
+from imagepipe.services import Services
 
+_NAME = 'imagepipe-conductor'
 #: Seconds beyond the workers' own grace that a supervisor waits for them.
 _MARGIN = 10.0
 
@@ -20,15 +25,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Supervise workers. Exit status 0 after a graceful stop, 1 for a bad configuration."""
     argv = sys.argv[1:] if argv is None else list(argv)
     try:
-        conf = options.load(argv, 'imagepipe-conductor')
+        conf = options.load(argv, _NAME)
     except errors.ConfigurationInvalid as error:
-        print(f'imagepipe-conductor: {error}', file=sys.stderr)
+        print(f'{_NAME}: {error}', file=sys.stderr)
         return 1
     log.setup(conf, 'imagepipe')
     supervisor = _supervisor(conf, argv)
     reports.listen(
         conf,
-        'imagepipe-conductor',
+        _NAME,
         ('Workers', lambda: reports.workers(supervisor.children)),
         also=lambda: supervisor.pass_on(signal.SIGUSR2),
     )
@@ -38,11 +43,35 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _supervisor(conf: cfg.ConfigOpts, argv: Sequence[str]) -> Supervisor:
     settings = conf.conductor
     return Supervisor(
-        module_argv('imagepipe.cmd.worker', argv),
+        functools.partial(_work, argv),
         workers=settings.workers,
         silence=max(settings.lease, 30.0),
         grace=settings.grace + _MARGIN,
     )
+
+
+def _work(argv: Sequence[str], number: int, beat: int) -> int:
+    """Be worker `number`, by the configuration as it is now, until told to stop."""
+    try:
+        conf = options.load(argv, _NAME)
+        log.setup(conf, 'imagepipe')
+        services = Services.build(conf)
+    except errors.ConfigurationInvalid as error:
+        print(f'{_NAME}: {error}', file=sys.stderr)
+        return EXIT_MISCONFIGURED
+    worker = Worker(
+        services,
+        sweeps=number == 0,
+        beat=lambda: os.write(beat, b'.'),
+        conductor_pid=os.getppid(),
+    )
+    worker.stop_on_signal()
+    imports = ('Imports in flight', lambda: reports.flights(worker.conductor.flights()))
+    reports.listen(conf, f'{_NAME}-{os.getpid()}', imports)
+    die_with_parent()
+    os.write(beat, b'.')  # it knows signals from here on
+    worker.run()
+    return 0
 
 
 if __name__ == '__main__':

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 _NEEDED = imports.c.state.in_([state.value for state in REVERTIBLE])
 
 
-def reachable(host: str | None) -> sa.ColumnElement[bool]:
+def reachable(host: str | sa.BindParameter[str] | None) -> sa.ColumnElement[bool]:
     """Whether a worker of the host can run an import. To undo it, or to tidy up after it, any can."""
     return sa.or_(imports.c.staged_host.is_(None), imports.c.staged_host == host, ~_NEEDED)
 

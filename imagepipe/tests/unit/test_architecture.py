@@ -74,8 +74,9 @@ ONLY_IMPORTERS: dict[str, frozenset[str]] = {
     'alembic': frozenset({'db', 'jobs'}),
     'oslo_db.sqlalchemy': frozenset({'db', 'jobs'}),
     'glance_store': frozenset({'stores'}),
-    # The supervisor and the commands start processes of our own; qemu-img stays with formats.
-    'subprocess': frozenset({'formats', 'jobs/supervisor.py', 'cmd'}),
+    # The commands start processes of our own; qemu-img stays with formats.
+    'subprocess': frozenset({'formats', 'cmd'}),
+    'multiprocessing': frozenset({'jobs/supervisor.py'}),
     'urllib3': frozenset({'sources'}),
     'requests': frozenset({'sources'}),
     'urllib.request': frozenset({'sources'}),
