@@ -135,19 +135,22 @@ class FencedDatabase:
         return self._database.read(operation)
 
 
+#: Built once: it begins every transaction of a run.
+_HELD = (
+    sa.select(schema.imports.c.epoch)
+    .where(
+        schema.imports.c.id == sa.bindparam('claimed'),
+        schema.imports.c.epoch == sa.bindparam('of_epoch'),
+        schema.imports.c.claim_owner == sa.bindparam('by_owner'),
+    )
+    .with_for_update(key_share=True)
+)
+
+
 def hold(connection: sa.Connection, claim: Claim) -> None:
     """Lock the import's row and check that the claim is still ours. Raises ClaimLost."""
-    imports = schema.imports
-    statement = (
-        sa.select(imports.c.epoch)
-        .where(
-            imports.c.id == claim.import_id,
-            imports.c.epoch == claim.epoch,
-            imports.c.claim_owner == claim.owner,
-        )
-        .with_for_update(key_share=True)
-    )
-    if connection.execute(statement).first() is None:
+    mine = {'claimed': claim.import_id, 'of_epoch': claim.epoch, 'by_owner': claim.owner}
+    if connection.execute(_HELD, mine).first() is None:
         raise errors.ClaimLost(import_id=claim.import_id)
 
 

@@ -70,8 +70,7 @@ class ImportRepository:
 
     def get(self, import_id: str) -> Import:
         """Any import, by id. Raises ImportNotFound."""
-        statement = sa.select(*import_rows.COLUMNS).where(imports.c.id == import_id)
-        row = None if '\0' in import_id else self._connection.execute(statement).first()
+        row = None if '\0' in import_id else self._connection.execute(_BY_ID, {'id': import_id}).first()
         if row is None:
             raise errors.ImportNotFound(import_id=import_id.replace('\0', ''))
         return import_rows.read(row)
@@ -307,18 +306,15 @@ class ImportRepository:
 
     def renew(self, claims: Sequence[Claim], lease: float) -> dict[str, ImportState]:
         """Extend the claims; the state of each import that is still held, by id."""
-        held = {}
+        statement = _renewal(self._tx.clock)
+        held = []
         for claim in claims:
-            # One that was given up by expire() is nobody's, whoever still thinks that it is his.
-            kept = sa.update(imports).where(*_mine(claim), imports.c.claim_expires != _GIVEN_UP)
-            statement = kept.values(claim_expires=self._tx.clock + lease)
-            if self._connection.execute(statement).rowcount == 1:
-                held[claim.import_id] = claim
+            mine = {'claimed': claim.import_id, 'of_epoch': claim.epoch, 'by_owner': claim.owner}
+            if self._connection.execute(statement, {**mine, 'lease': lease}).rowcount == 1:
+                held.append(claim.import_id)
         if not held:
             return {}
-        rows = self._connection.execute(
-            sa.select(imports.c.id, imports.c.state).where(imports.c.id.in_(list(held)))
-        )
+        rows = self._connection.execute(_STATES, {'ids': held})
         return {row.id: ImportState(row.state) for row in rows}
 
     def expire(self, claim: Claim) -> bool:
@@ -362,6 +358,25 @@ class ImportRepository:
 
     def _all(self, statement: sa.Select) -> list[Import]:
         return [import_rows.read(row) for row in self._connection.execute(statement)]
+
+
+#: Building a statement costs as much as executing it: those that are asked all the time are built once.
+_BY_ID = sa.select(*import_rows.COLUMNS).where(imports.c.id == sa.bindparam('id'))
+_STATES = sa.select(imports.c.id, imports.c.state).where(
+    imports.c.id.in_(sa.bindparam('ids', expanding=True))
+)
+
+
+@functools.lru_cache(maxsize=8)
+def _renewal(clock: sa.ColumnElement[float]) -> sa.Update:
+    renewal = sa.update(imports).where(
+        imports.c.id == sa.bindparam('claimed'),
+        imports.c.epoch == sa.bindparam('of_epoch'),
+        imports.c.claim_owner == sa.bindparam('by_owner'),
+        # One that was given up by expire() is nobody's, whoever still thinks that it is his.
+        imports.c.claim_expires != _GIVEN_UP,
+    )
+    return renewal.values(claim_expires=clock + sa.bindparam('lease', type_=sa.Double))
 
 
 @functools.lru_cache(maxsize=16)

@@ -67,12 +67,13 @@ class OutboxRepository:
 
     def take(self, sender: str, *, lease: float, limit: int) -> list[Letter]:
         """Lend due letters to a sender; they come back after `lease` seconds unless settled."""
-        due = sa.select(outbox.c.id).where(outbox.c.sent_at.is_(None), outbox.c.due <= self._tx.clock)
-        ids = list(self._connection.execute(due.order_by(outbox.c.due, outbox.c.id).limit(limit)).scalars())
-        taken = [number for number in ids if self._lend(number, sender, lease)]
-        if not taken:
+        due, lend = _due(self._tx.clock), _lend(self._tx.clock)
+        ids = list(self._connection.execute(due, {'limit': limit}).scalars())
+        if not ids:
             return []
-        rows = self._connection.execute(sa.select(outbox).where(outbox.c.id.in_(taken)).order_by(outbox.c.id))
+        # One that was lent to another sender since that look is not due any more, and stays his.
+        self._connection.execute(lend, {'ids': ids, 'lease': lease, 'to': sender})
+        rows = self._connection.execute(_LENT, {'ids': ids, 'to': sender})
         return [
             Letter(
                 id=row.id,
@@ -83,14 +84,6 @@ class OutboxRepository:
             )
             for row in rows
         ]
-
-    def _lend(self, number: int, sender: str, lease: float) -> bool:
-        statement = (
-            sa.update(outbox)
-            .where(outbox.c.id == number, outbox.c.sent_at.is_(None), outbox.c.due <= self._tx.clock)
-            .values(due=self._tx.clock + lease, sender=sender)
-        )
-        return self._connection.execute(statement).rowcount == 1
 
     def sent(self, ids: Sequence[int]) -> None:
         """The broker has these."""
@@ -136,6 +129,24 @@ class OutboxRepository:
         return self._connection.execute(
             sa.delete(outbox).where(outbox.c.sent_at.is_not(None), outbox.c.sent_at < before)
         ).rowcount
+
+
+#: Building a statement costs as much as executing it: those of every look are built once.
+_AMONG = outbox.c.id.in_(sa.bindparam('ids', expanding=True))
+_LENT = sa.select(outbox).where(_AMONG, outbox.c.sender == sa.bindparam('to')).order_by(outbox.c.id)
+
+
+@functools.lru_cache(maxsize=8)
+def _due(clock: sa.ColumnElement[float]) -> sa.Select:
+    due = sa.select(outbox.c.id).where(outbox.c.sent_at.is_(None), outbox.c.due <= clock)
+    return due.order_by(outbox.c.due, outbox.c.id).limit(sa.bindparam('limit', type_=sa.Integer))
+
+
+@functools.lru_cache(maxsize=8)
+def _lend(clock: sa.ColumnElement[float]) -> sa.Update:
+    until = clock + sa.bindparam('lease', type_=sa.Double)
+    lend = sa.update(outbox).where(_AMONG, outbox.c.sent_at.is_(None), outbox.c.due <= clock)
+    return lend.values(due=until, sender=sa.bindparam('to'))
 
 
 @functools.lru_cache(maxsize=8)

@@ -18,6 +18,13 @@ if TYPE_CHECKING:
 _FIELDS = tuple(field.name for field in dataclasses.fields(Step))
 _COLUMNS = tuple(steps.c[name] for name in _FIELDS)
 _AT_WORK = (StepState.RUNNING.value, StepState.REVERTING.value)
+#: Updates, built once; what columns they set is told by what they are executed with.
+_OF_ONE = sa.update(steps).where(
+    steps.c.import_id == sa.bindparam('of_import'), steps.c.name == sa.bindparam('called')
+)
+_OF_ONE_AGAIN = _OF_ONE.values(attempt=steps.c.attempt + 1)
+_OF_ONE_CRASHED = _OF_ONE.values(crashes=steps.c.crashes + 1)
+_OF_ONE_AT_WORK = _OF_ONE.where(steps.c.state.in_(_AT_WORK))
 #: Of so many failed attempts of a step the record tells: of the latest ones.
 _TOLD = 20
 
@@ -51,7 +58,6 @@ class StepRepository:
         values: dict[str, object] = {'state': state.value, 'worker': worker, 'updated_at': self._tx.now}
         if state is StepState.RUNNING:
             values |= {
-                'attempt': steps.c.attempt + 1,
                 'started_at': self._tx.now,
                 'finished_at': None,
                 'bytes_done': None,
@@ -59,7 +65,7 @@ class StepRepository:
                 'error_code': None,
                 'error_message': None,
             }
-        self._update(import_id, name, values)
+        self._update(import_id, name, values, _OF_ONE_AGAIN if state is StepState.RUNNING else _OF_ONE)
 
     def leave(
         self,
@@ -94,13 +100,9 @@ class StepRepository:
 
     def progress(self, import_id: str, progress: Mapping[str, tuple[int, int | None]]) -> None:
         """Bytes done and total of running steps, by name; a step that has ended has said its last."""
-        at_work = sa.update(steps).where(steps.c.import_id == import_id, steps.c.state.in_(_AT_WORK))
         for name, (done, total) in progress.items():
-            self._connection.execute(
-                at_work.where(steps.c.name == name).values(
-                    bytes_done=done, bytes_total=total, updated_at=self._tx.now
-                )
-            )
+            values = {'bytes_done': done, 'bytes_total': total, 'updated_at': self._tx.now}
+            self._connection.execute(_OF_ONE_AT_WORK, {'of_import': import_id, 'called': name, **values})
 
     def crashed(self, import_id: str) -> None:
         """Whoever ran this import let its claim expire: count it for the steps at work, and tell it."""
@@ -109,10 +111,10 @@ class StepRepository:
         )
         error = errors.StepInterrupted()
         for name, state in self._connection.execute(at_work).all():
-            values: dict[str, object] = {'crashes': steps.c.crashes + 1}
+            values: dict[str, object] = {}
             if state == StepState.RUNNING.value:
                 values['failures'] = self._with_failure(import_id, name, error.code, error.message)
-            self._update(import_id, name, values)
+            self._update(import_id, name, values, _OF_ONE_CRASHED)
 
     def resumed(self, import_id: str, worker: str) -> None:
         """Another worker has the import: steps at work start again there, steps being reverted go on.
@@ -163,10 +165,10 @@ class StepRepository:
             .values(state=StepState.REVERTED.value, updated_at=self._tx.now, finished_at=self._tx.now)
         )
 
-    def _update(self, import_id: str, name: str, values: Mapping[str, object]) -> None:
-        self._connection.execute(
-            sa.update(steps).where(steps.c.import_id == import_id, steps.c.name == name).values(**values)
-        )
+    def _update(
+        self, import_id: str, name: str, values: Mapping[str, object], statement: sa.Update = _OF_ONE
+    ) -> None:
+        self._connection.execute(statement, {'of_import': import_id, 'called': name, **values})
 
 
 def _step(row: sa.Row) -> Step:

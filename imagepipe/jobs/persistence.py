@@ -7,6 +7,7 @@ its own transaction, and the step that operators watch changes in that same tran
 """
 
 import contextlib
+import functools
 import logging
 from collections.abc import Callable
 
@@ -150,10 +151,7 @@ class FencedConnection(impl_sqlalchemy.Connection):
 
         def update(tx: Transaction) -> None:
             if self._differs(flow_detail.uuid, values):
-                table = self._tables.flowdetails
-                tx.connection.execute(
-                    sa.update(table).where(table.c.uuid == flow_detail.uuid).values(**values)
-                )
+                _rewrite(tx.connection, self._tables.flowdetails, flow_detail.uuid, values)
             self._write_atoms(tx.connection, flow_detail)
 
         self._write(update)
@@ -181,7 +179,7 @@ class FencedConnection(impl_sqlalchemy.Connection):
                     }
                 )
             elif self._differs(atom.uuid, values):
-                connection.execute(sa.update(table).where(table.c.uuid == atom.uuid).values(**values))
+                _rewrite(connection, table, atom.uuid, values)
         if new:
             connection.execute(sa.insert(table), new)
 
@@ -191,11 +189,9 @@ class FencedConnection(impl_sqlalchemy.Connection):
         if not self._differs(atom_detail.uuid, values):
             return atom_detail
         before = self._written.get(atom_detail.uuid, {}).get('state')
-        table = self._tables.atomdetails
 
         def update(tx: Transaction) -> None:
-            statement = sa.update(table).where(table.c.uuid == atom_detail.uuid).values(**values)
-            if tx.connection.execute(statement).rowcount != 1:
+            if not _rewrite(tx.connection, self._tables.atomdetails, atom_detail.uuid, values):
                 raise exceptions.NotFound(f'No atom detail {atom_detail.uuid}')
             if atom_detail.name in self._steps and atom_detail.state != before:
                 self._show(tx, atom_detail)
@@ -259,6 +255,17 @@ class FencedConnection(impl_sqlalchemy.Connection):
 
     def _remember(self, uuid: str, values: dict[str, object]) -> None:
         self._written[uuid] = dict(values)
+
+
+def _rewrite(connection: sa.Connection, table: sa.Table, uuid: str, values: dict[str, object]) -> bool:
+    """Write the columns of a row anew; whether there is one."""
+    return connection.execute(_by_uuid(table), {'of_uuid': uuid, **values}).rowcount == 1
+
+
+@functools.lru_cache(maxsize=8)
+def _by_uuid(table: sa.Table) -> sa.Update:
+    """An update of a row, built once: what columns it sets is told by what it is executed with."""
+    return sa.update(table).where(table.c.uuid == sa.bindparam('of_uuid'))
 
 
 def _atom_values(atom: models.AtomDetail) -> dict[str, object]:

@@ -25,6 +25,8 @@ THREADS = 32
 PATIENCE = 45.0
 _TIMEOUT = (3.0, 15.0)
 _PAUSE = 0.4
+#: Seconds between two looks at an import: there may be many clients, and the machine is small.
+_LOOK = 1.0
 _IN_PROGRESS = {409}
 
 
@@ -73,15 +75,17 @@ class Clients:
         #: How often what was asked was answered how.
         self.counts: collections.Counter[tuple[str, str]] = collections.Counter()
         self._pool = futures.ThreadPoolExecutor(THREADS)
-        self._running: list[futures.Future] = []
+        self._running: collections.deque[futures.Future] = collections.deque()
 
     def start(self) -> None:
         """Begin; the orders come in their time."""
-        self._running = [self._pool.submit(self._carry_out, deal) for deal in self.deals]
+        self._running.extend(self._pool.submit(self._carry_out, deal) for deal in self.deals)
 
     def finished(self) -> bool:
         """Whether every order was carried out; raises what any of them raised."""
-        return all([each.done() and each.result() is None for each in self._running])
+        while self._running and self._running[0].done():
+            self._running.popleft().result()
+        return not self._running
 
     def stop(self) -> None:
         """Begin nothing more."""
@@ -156,10 +160,10 @@ class Clients:
 
     def _drop_after_use(self, deal: Deal) -> None:
         until = self._cluster.now() + PATIENCE
-        while (state := self._cluster.import_(deal.accepted[0]).state) not in ENDED:
+        while (state := self._cluster.state_of(deal.accepted[0])) not in ENDED:
             if self._cluster.now() > until:
                 return
-            self._pause.wait(_PAUSE)
+            self._pause.wait(_LOOK)
         if state is ImportState.SUCCEEDED:
             self._use(deal)
         self.drop(deal)

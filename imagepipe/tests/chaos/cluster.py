@@ -19,7 +19,8 @@ import psutil
 import sqlalchemy as sa
 import testtools
 
-from imagepipe.domain.import_ import Import
+from imagepipe.db.schema import imports
+from imagepipe.domain.import_ import Import, ImportState
 from imagepipe.tests.chaos.plan import APIS, CONDUCTORS
 from imagepipe.tests.fixtures import tools
 from imagepipe.tests.fixtures.commands import PROJECT
@@ -53,7 +54,7 @@ _SETTINGS: Mapping[str, object] = {
     'conductor.imports_per_worker': 8,
     'conductor.max_attempts': 6,
     'conductor.stuck_after': 20,
-    'conductor.sweep_interval': 1.0,
+    'conductor.sweep_interval': 2.0,
     'conductor.store_sweep_interval': 3.0,
     'notifications.retry_wait': 1.0,
     'notifications.timeout': 4.0,
@@ -291,6 +292,11 @@ class Cluster(fixtures.Fixture):
     def import_(self, import_id: str) -> Import:
         """An import, whatever the members think of it."""
         return self.db.read(lambda tx: tx.imports.get(import_id))
+
+    def state_of(self, import_id: str) -> ImportState:
+        """Where an import stands."""
+        ((state,),) = self.rows(sa.select(imports.c.state).where(imports.c.id == import_id))
+        return ImportState(state)
 
     def rows(self, query: sa.Select) -> list[sa.Row]:
         """What the database says."""
