@@ -19,7 +19,7 @@ import sqlalchemy as sa
 from oslo_db import exception as db_exc
 
 from imagepipe import errors
-from imagepipe.db import clock, engines, schema
+from imagepipe.db import claims, clock, engines
 from imagepipe.db.transaction import Transaction
 from imagepipe.domain.import_ import Claim
 
@@ -27,6 +27,8 @@ LOG = logging.getLogger(__name__)
 Result = TypeVar('Result')
 Operation = Callable[[Transaction], Result]
 
+#: Seconds for which an operation is repeated by a process that is ending.
+_HURRIED = 1.0
 _CHANGED = (errors.ImageChanged, errors.ImageBeingDeleted, errors.ImportEnding)
 
 
@@ -81,17 +83,21 @@ class Database:
         for engine in self.engines:
             engine.dispose()
 
+    def hurry(self) -> None:
+        """The process is ending: from now on a database that is away is not waited for much longer."""
+        self._patience = min(self._patience, _HURRIED)
+
     def fenced(self, claim: Claim) -> 'FencedDatabase':
         """The same database, for whoever holds this claim only."""
         return FencedDatabase(self, claim)
 
     def _repeat(self, operate: Callable[[], Result]) -> Result:
-        until = time.monotonic() + self._patience
+        began = time.monotonic()
         for attempt in range(1, self._attempts + 1):
             try:
                 return operate()
             except (*_CHANGED, _Repeatable) as error:
-                if attempt == self._attempts or time.monotonic() > until:
+                if attempt == self._attempts or time.monotonic() > began + self._patience:
                     LOG.warning('A transaction was given up after %s attempts: %s', attempt, error)
                     raise _final(error) from error
                 LOG.debug('A transaction is run again: %s', type(error.__cause__ or error).__name__)
@@ -135,22 +141,9 @@ class FencedDatabase:
         return self._database.read(operation)
 
 
-#: Built once: it begins every transaction of a run.
-_HELD = (
-    sa.select(schema.imports.c.epoch)
-    .where(
-        schema.imports.c.id == sa.bindparam('claimed'),
-        schema.imports.c.epoch == sa.bindparam('of_epoch'),
-        schema.imports.c.claim_owner == sa.bindparam('by_owner'),
-    )
-    .with_for_update(key_share=True)
-)
-
-
 def hold(connection: sa.Connection, claim: Claim) -> None:
     """Lock the import's row and check that the claim is still ours. Raises ClaimLost."""
-    mine = {'claimed': claim.import_id, 'of_epoch': claim.epoch, 'by_owner': claim.owner}
-    if connection.execute(_HELD, mine).first() is None:
+    if connection.execute(claims.HELD, claims.whose(claim)).first() is None:
         raise errors.ClaimLost(import_id=claim.import_id)
 
 
@@ -167,13 +160,13 @@ def _translated() -> Iterator[None]:
     try:
         yield
     except _REPEATABLE as error:
-        raise _Repeatable(str(error)) from error
+        raise _Repeatable(_said(error)) from error
     except sa.exc.OperationalError as error:
         # From connecting or from BEGIN, which oslo.db's filters do not see: nothing was done yet.
-        raise _Repeatable(str(error)) from error
+        raise _Repeatable(_said(error)) from error
     except db_exc.DBError as error:
         if _is_busy(error):
-            raise _Repeatable(str(error)) from error
+            raise _Repeatable(_said(error)) from error
         raise
     except (sa.exc.TimeoutError, db_exc.CantStartEngineError) as error:
         raise errors.DatabaseUnavailable() from error
@@ -187,6 +180,11 @@ def _commit(transaction: sa.RootTransaction, result: Result) -> Result:
         LOG.error('The connection to the database broke during a commit: %s', error)
         raise errors.DatabaseUnavailable() from error
     return result
+
+
+def _said(error: Exception) -> str:
+    """What the driver said, without its advice and the statement."""
+    return str(error).partition('\n')[0]
 
 
 def _is_busy(error: Exception) -> bool:

@@ -2,7 +2,6 @@
 
 import dataclasses
 import datetime
-import functools
 import math
 from collections.abc import Collection, Iterable, Sequence
 from typing import TYPE_CHECKING
@@ -11,7 +10,7 @@ import sqlalchemy as sa
 from oslo_db import exception as db_exc
 
 from imagepipe import errors
-from imagepipe.db import import_rows, keyset, task_queries
+from imagepipe.db import claims, import_rows, keyset, task_queries
 from imagepipe.db.bindings import reachable
 from imagepipe.db.schema import images, imports
 from imagepipe.domain.image import Status
@@ -31,10 +30,12 @@ from imagepipe.domain.task import TaskQuery
 if TYPE_CHECKING:
     from imagepipe.db.transaction import Transaction
 
-#: When a claim runs out that was given up: before all times.
-_GIVEN_UP = 0.0
 #: The turn of imports that are to be undone.
 _FIRST = -1
+_BY_ID = sa.select(*import_rows.COLUMNS).where(imports.c.id == sa.bindparam('id'))
+_STATES = sa.select(imports.c.id, imports.c.state).where(
+    imports.c.id.in_(sa.bindparam('ids', expanding=True))
+)
 _NEWEST_FIRST = keyset.keys((imports.c.created_at, imports.c.id), descending=True)
 
 
@@ -221,7 +222,7 @@ class ImportRepository:
         which goes by ix_imports_queue and reads little more than it returns. Of a record only so much is
         read: one that cannot be decoded must not hide the others.
         """
-        statement = _claimable(self._tx.clock, small_only=small_only, gives_up=unknown_after < math.inf)
+        statement = claims.claimable(self._tx.clock, small_only=small_only, gives_up=unknown_after < math.inf)
         asked = {'limit': limit, 'versions': list(versions), 'host': host}
         if unknown_after < math.inf:
             asked['unknown_after'] = unknown_after
@@ -276,41 +277,28 @@ class ImportRepository:
         somebody else holds it, it has ended, or only another host can reach what is staged for it.
         """
         host = owner.partition(':')[0]
-        before = self._connection.execute(
-            sa.select(imports.c.claim_owner, imports.c.epoch, imports.c.image_id).where(
-                imports.c.id == import_id
-            )
-        ).first()
+        before = self._connection.execute(claims.BEFORE, {'id': import_id}).first()
         if before is None:
             return None
-        statement = (
-            sa.update(imports)
-            .where(
-                imports.c.id == import_id,
-                imports.c.epoch == before.epoch,
-                self._unheld(),
-                reachable(host),
-            )
-            .values(
-                claim_owner=owner,
-                claim_host=host,
-                claim_expires=self._tx.clock + lease,
-                epoch=before.epoch + 1,
-                started_at=sa.func.coalesce(imports.c.started_at, self._tx.now),
-            )
-        )
-        if self._connection.execute(statement).rowcount != 1:
+        asked = {
+            'claimed': import_id,
+            'of_epoch': before.epoch,
+            'host': host,
+            'by_owner': owner,
+            'lease': lease,
+            'now': self._tx.now,
+        }
+        if self._connection.execute(claims.claiming(self._tx.clock), asked).rowcount != 1:
             return None
         taken = Claim(import_id=import_id, image_id=before.image_id, owner=owner, epoch=before.epoch + 1)
         return taken, before.claim_owner is not None
 
-    def renew(self, claims: Sequence[Claim], lease: float) -> dict[str, ImportState]:
+    def renew(self, ours: Sequence[Claim], lease: float) -> dict[str, ImportState]:
         """Extend the claims; the state of each import that is still held, by id."""
-        statement = _renewal(self._tx.clock)
+        statement = claims.renewal(self._tx.clock)
         held = []
-        for claim in claims:
-            mine = {'claimed': claim.import_id, 'of_epoch': claim.epoch, 'by_owner': claim.owner}
-            if self._connection.execute(statement, {**mine, 'lease': lease}).rowcount == 1:
+        for claim in ours:
+            if self._connection.execute(statement, {**claims.whose(claim), 'lease': lease}).rowcount == 1:
                 held.append(claim.import_id)
         if not held:
             return {}
@@ -319,14 +307,14 @@ class ImportRepository:
 
     def expire(self, claim: Claim) -> bool:
         """Give the claim up as a death would: the step at work counts one interruption more."""
-        statement = sa.update(imports).where(*_mine(claim)).values(claim_expires=_GIVEN_UP)
-        return self._connection.execute(statement).rowcount == 1
+        statement = claims.MINE.values(claim_expires=claims.GIVEN_UP)
+        return self._connection.execute(statement, claims.whose(claim)).rowcount == 1
 
     def release(self, claim: Claim) -> bool:
         """Give the claim back, so that anybody may take the import at once."""
         nobody = {'claim_owner': None, 'claim_host': None, 'claim_expires': None}
-        statement = sa.update(imports).where(*_mine(claim)).values(nobody)
-        return self._connection.execute(statement).rowcount == 1
+        statement = claims.MINE.values(nobody)
+        return self._connection.execute(statement, claims.whose(claim)).rowcount == 1
 
     def owner_of(self, import_id: str) -> str | None:
         """Who holds a claim that has not expired."""
@@ -358,56 +346,3 @@ class ImportRepository:
 
     def _all(self, statement: sa.Select) -> list[Import]:
         return [import_rows.read(row) for row in self._connection.execute(statement)]
-
-
-#: Building a statement costs as much as executing it: those that are asked all the time are built once.
-_BY_ID = sa.select(*import_rows.COLUMNS).where(imports.c.id == sa.bindparam('id'))
-_STATES = sa.select(imports.c.id, imports.c.state).where(
-    imports.c.id.in_(sa.bindparam('ids', expanding=True))
-)
-
-
-@functools.lru_cache(maxsize=8)
-def _renewal(clock: sa.ColumnElement[float]) -> sa.Update:
-    renewal = sa.update(imports).where(
-        imports.c.id == sa.bindparam('claimed'),
-        imports.c.epoch == sa.bindparam('of_epoch'),
-        imports.c.claim_owner == sa.bindparam('by_owner'),
-        # One that was given up by expire() is nobody's, whoever still thinks that it is his.
-        imports.c.claim_expires != _GIVEN_UP,
-    )
-    return renewal.values(claim_expires=clock + sa.bindparam('lease', type_=sa.Double))
-
-
-@functools.lru_cache(maxsize=16)
-def _claimable(clock: sa.ColumnElement[float], *, small_only: bool, gives_up: bool) -> sa.Select:
-    """What claimable() asks; built once, for that costs several times what asking does."""
-    order = (imports.c.turn, imports.c.created_at, imports.c.id)
-    limit = sa.bindparam('limit', type_=sa.Integer)
-    taken = known = imports.c.flow_version.in_(sa.bindparam('versions', expanding=True))
-    if gives_up:
-        since = clock - sa.bindparam('unknown_after', type_=sa.Double)
-        taken = sa.or_(known, imports.c.unknown_since <= since)
-    waiting = (
-        sa.select(*order, imports.c.flow_version, imports.c.small, imports.c.weight, known.label('known'))
-        .where(
-            imports.c.turn.is_not(None),
-            import_rows.unheld(clock),
-            reachable(sa.bindparam('host', type_=sa.String)),
-            taken,
-        )
-        .order_by(*order)
-        .limit(limit)
-    )
-    lanes = (True,) if small_only else (True, False)
-    parts = [waiting.where(imports.c.small == sa.literal(small)).subquery() for small in lanes]
-    found = sa.union_all(*(sa.select(part) for part in parts)).subquery()
-    return sa.select(found).order_by(found.c.turn, found.c.created_at, found.c.id).limit(limit)
-
-
-def _mine(claim: Claim) -> tuple[sa.ColumnElement[bool], ...]:
-    return (
-        imports.c.id == claim.import_id,
-        imports.c.epoch == claim.epoch,
-        imports.c.claim_owner == claim.owner,
-    )

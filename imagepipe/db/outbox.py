@@ -87,9 +87,7 @@ class OutboxRepository:
 
     def sent(self, ids: Sequence[int]) -> None:
         """The broker has these."""
-        self._connection.execute(
-            sa.update(outbox).where(outbox.c.id.in_(list(ids))).values(sent_at=self._tx.now)
-        )
+        self._connection.execute(_AMONG_SENT, {'ids': list(ids), 'sent_at': self._tx.now})
 
     def failed(self, number: int, *, wait: float) -> None:
         """Not delivered: due again in `wait` seconds."""
@@ -133,6 +131,7 @@ class OutboxRepository:
 
 #: Building a statement costs as much as executing it: those of every look are built once.
 _AMONG = outbox.c.id.in_(sa.bindparam('ids', expanding=True))
+_AMONG_SENT = sa.update(outbox).where(_AMONG)
 _LENT = sa.select(outbox).where(_AMONG, outbox.c.sender == sa.bindparam('to')).order_by(outbox.c.id)
 
 

@@ -25,6 +25,15 @@ _OF_ONE = sa.update(steps).where(
 _OF_ONE_AGAIN = _OF_ONE.values(attempt=steps.c.attempt + 1)
 _OF_ONE_CRASHED = _OF_ONE.values(crashes=steps.c.crashes + 1)
 _OF_ONE_AT_WORK = _OF_ONE.where(steps.c.state.in_(_AT_WORK))
+_EXHAUSTED = (
+    sa.select(*_COLUMNS)
+    .where(
+        steps.c.import_id == sa.bindparam('of_import'),
+        steps.c.state.in_(_AT_WORK),
+        steps.c.crashes >= sa.bindparam('bound'),
+    )
+    .limit(1)
+)
 #: Of so many failed attempts of a step the record tells: of the latest ones.
 _TOLD = 20
 
@@ -132,11 +141,7 @@ class StepRepository:
 
     def exhausted(self, import_id: str, bound: int) -> Step | None:
         """A step at work that was interrupted `bound` times or more."""
-        row = self._connection.execute(
-            sa.select(*_COLUMNS)
-            .where(steps.c.import_id == import_id, steps.c.state.in_(_AT_WORK), steps.c.crashes >= bound)
-            .limit(1)
-        ).first()
+        row = self._connection.execute(_EXHAUSTED, {'of_import': import_id, 'bound': bound}).first()
         return None if row is None else _step(row)
 
     def failed(self, import_id: str, error_code: str) -> str | None:

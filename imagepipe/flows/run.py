@@ -103,6 +103,12 @@ class Run:
             self.lost.set()
             raise
 
+    def is_ours(self) -> bool:
+        """Whether the claim is held at this moment; not for all that the database can say, if it is away."""
+        with contextlib.suppress(errors.ClaimLost, errors.DatabaseUnavailable), self.let_go():
+            self.db.run(lambda _tx: None)
+        return not self.lost.is_set()
+
     def must_stop(self) -> bool:
         """Whether check() would raise."""
         return self.lost.is_set() or self.cancelled.is_set()

@@ -16,7 +16,7 @@ from concurrent import futures
 from typing import TYPE_CHECKING
 
 from taskflow import engines, exceptions, retry, states, task
-from taskflow.conductors.backends import impl_nonblocking
+from taskflow.conductors.backends import impl_executor, impl_nonblocking
 from taskflow.engines.base import Engine
 
 from imagepipe import errors
@@ -38,8 +38,11 @@ LOG = logging.getLogger(__name__)
 _OVER = frozenset({states.SUCCESS, states.REVERTED, states.FAILURE})
 #: What ends a run that is not over: the import is another's, or the database is away.
 _LETS_GO = (LostClaimError, errors.ClaimLost, errors.DatabaseUnavailable, exceptions.StorageFailure)
-#: Where TaskFlow tells with a traceback what ended an engine.
-_TELLS = tuple(f'taskflow.engines.action_engine.{name}' for name in ('builder', 'engine', 'actions.task'))
+#: Where TaskFlow tells with a traceback what ended an engine, or a look at the board.
+_TELLS = (
+    *(f'taskflow.engines.action_engine.{name}' for name in ('builder', 'engine', 'actions.task')),
+    impl_executor.__name__,
+)
 #: What is said of a run that had to stop, by whether the database was away.
 _LET_GO = {
     False: 'Import %s was taken over from this worker',
@@ -61,10 +64,12 @@ class Flight:
 
 
 class _Unexpected(logging.Filter):
-    """Not what lets a run go: that is no defect, and told by one line of the conductor's."""
+    """Not what lets a run go, and not the board's database being away: each is told by a line of ours."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         error = record.exc_info[1] if record.exc_info else None
+        if isinstance(error, exceptions.JobFailure):
+            error = error.__cause__
         if isinstance(error, exceptions.WrappedFailure):
             return not any(found.check(*_LETS_GO) for found in error)
         return not isinstance(error, _LETS_GO)
@@ -235,7 +240,7 @@ class ImportConductor(impl_nonblocking.NonBlockingConductor):
             LOG.debug('The flow of import %s ended with %s', run.claim.import_id, error)
         finally:
             # Left in the middle, it would record a failure when it is collected, without a claim.
-            with contextlib.suppress(LostClaimError, exceptions.StorageFailure):
+            with contextlib.suppress(*_LETS_GO):
                 flow.close()
         if run.lost.is_set():
             raise errors.ClaimLost(import_id=run.claim.import_id)

@@ -58,7 +58,7 @@ class Sweeper(threading.Thread):
             self.sweep()
 
     def sweep(self) -> None:
-        """Each kind of leftover once; one that fails does not keep the others."""
+        """Each kind of leftover once; one that fails does not keep the others, but for want of a database."""
         for part in (
             self._transfers,
             self._staged,
@@ -75,8 +75,13 @@ class Sweeper(threading.Thread):
             self._counters,
             self._records,
         ):
+            if self._done.is_set():
+                return
             try:
                 part()
+            except errors.DatabaseUnavailable as error:
+                LOG.warning('Sweeping waits for the database: %s', error)
+                return
             except errors.ImagepipeError as error:
                 LOG.warning('Sweeping %s failed: %s', part.__name__.strip('_'), error)
             except Exception:

@@ -134,6 +134,8 @@ class Worker:
         if self._stopping.is_set():
             return
         self._stopping.set()
+        if not self.conductor.runs:
+            self._services.db.hurry()
         self.conductor.stop()
         threading.Thread(target=self._after_grace, name='grace', daemon=True).start()
 
@@ -148,6 +150,7 @@ class Worker:
 
     def close(self) -> None:
         """Stop the threads, say good-bye, let go of the database."""
+        self._services.db.hurry()
         self._keeper.stop()
         self.sender.stop()
         for thread in (self.sweeper, self._store_checker, self._waker):

@@ -63,6 +63,9 @@ class Step(task.Task):
                 # TaskFlow records causes with their arguments, which need not be JSON.
                 raise error from None
             except Exception:
+                if not run.is_ours():
+                    # Whoever has the import now may have removed what this worker still read.
+                    raise errors.ClaimLost(import_id=run.claim.import_id) from None
                 LOG.exception('Step %s of import %s met a defect', self.name, run.claim.import_id)
                 defect = errors.ImagepipeError()
                 run.failed(self.name, defect)

@@ -7,12 +7,15 @@ import signal
 import subprocess
 import sys
 
+import sqlalchemy as sa
 import testtools
+from testtools import content
 
 from imagepipe.domain import steps
 from imagepipe.domain.import_ import ImportState
 from imagepipe.tests.fixtures.commands import PROJECT, run
-from imagepipe.tests.fixtures.conductors import InTheMiddle
+from imagepipe.tests.fixtures.conductors import Conductor, InTheMiddle
+from imagepipe.tests.fixtures.servers import free_port
 from imagepipe.tests.fixtures.services import ServicesFixture, write_config
 from imagepipe.tests.fixtures.stories import SUCCESS, check_aftermath
 from imagepipe.tests.fixtures.workers import PATIENCE, wait_until
@@ -83,6 +86,35 @@ class StartTestCase(testtools.TestCase):
         self.assertEqual(1, done.returncode, done.stderr)
         self.assertEqual(1, done.stderr.count('imagepipe-conductor: '), done.stderr)
         self.assertIn("'none' is not one of enabled_backends", done.stderr)
+
+    def test_without_its_database_it_waits_in_few_words_and_stops_when_it_is_told_to(self) -> None:
+        cloud = self.useFixture(ServicesFixture(self, kind='postgresql'))
+        url = sa.make_url(cloud.database_url)
+        away = url.set(host='127.0.0.1', port=free_port())
+        before = pathlib.Path(cloud.config_file()).read_text()
+        write_config(
+            cloud.config_file(),
+            {
+                'database.connection': away.render_as_string(hide_password=False),
+                'conductor.workers': 2,
+                'conductor.grace': 5.0,
+                'conductor.sweep_interval': 0.1,
+            },
+        )
+        path = pathlib.Path(cloud.config_file())
+        path.write_text(before + path.read_text())
+        log = pathlib.Path(cloud.path('conductor.log'))
+        conductor = Conductor(cloud, log)
+        self.addCleanup(conductor.kill)
+        self.addOnException(lambda _: self.addDetail('log', content.text_content(log.read_text())))
+        sweeping = 'Sweeping waits for the database'
+        wait_until(lambda: log.read_text().count(sweeping) > 1, 'the sweeper has tried twice')
+        wait_until(lambda: len(conductor.workers()) == 2, 'both workers are there')
+        self.assertEqual(0, conductor.stop())
+        said = log.read_text()
+        self.assertNotIn('Traceback', said)
+        self.assertNotIn('is killed', said)
+        self.assertIn('Conductor has stopped', said)
 
     def test_a_fork_finds_one_thread_only(self) -> None:
         """A lock that another one held would stay held in every worker."""

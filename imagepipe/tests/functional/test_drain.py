@@ -156,7 +156,7 @@ class StopInConversionTestCase(testtools.TestCase):
         )
 
     def start(self, story: Story) -> Conductor:
-        conductor = Conductor(story, pathlib.Path(story.cloud.path('conductor.log')))
+        conductor = Conductor(story.cloud, pathlib.Path(story.cloud.path('conductor.log')))
         self.addCleanup(conductor.kill)
         return conductor
 

@@ -49,7 +49,7 @@ class ReportTestCase(testtools.TestCase):
         self.addOnException(
             lambda _info: self.addDetail('conductor.log', content.text_content(self.log.read_text()))
         )
-        conductor = Conductor(self.story, self.log)
+        conductor = Conductor(self.story.cloud, self.log)
         self.addCleanup(conductor.kill)
         self.assertTrue(self.story.source.stalled.wait(PATIENCE))
         (pid,) = conductor.workers()

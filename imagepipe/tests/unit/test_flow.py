@@ -4,8 +4,9 @@ import dataclasses
 import inspect
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
+import fixtures
 import testtools
 from taskflow import atom, retry, task
 from taskflow.engines.action_engine import compiler
@@ -269,6 +270,18 @@ class _Answer(Step):
         raise RuntimeError('the store is on fire')
 
 
+class _Fence:
+    """A database that says of the claim whether it is held."""
+
+    def __init__(self, error: errors.ImagepipeError | None = None) -> None:
+        self._error = error
+
+    def run(self, operation: Callable[[object], object]) -> object:
+        if self._error is not None:
+            raise self._error
+        return operation(None)
+
+
 class StepTestCase(testtools.TestCase):
     """What the base does for every step."""
 
@@ -284,12 +297,25 @@ class StepTestCase(testtools.TestCase):
         self.assertEqual(('answer', 'imagepipe.source.invalid'), (step, error.code))
 
     def test_a_defect_is_told_as_such_and_no_more(self) -> None:
+        log = self.useFixture(fixtures.FakeLogger())
         run = a_run()
+        run.db = _Fence()
         error = self.assertRaises(
             errors.ImagepipeError, _Answer(ZeroDivisionError('secret')).execute, run=run
         )
         self.assertEqual('imagepipe.internal', error.code)
         self.assertNotIn('secret', str(error))
+        self.assertIn('Step answer of import import met a defect', log.output)
+
+    def test_what_fails_since_another_worker_has_the_import_is_no_defect(self) -> None:
+        for lost in (errors.ClaimLost(import_id='import'), errors.DatabaseUnavailable()):
+            log = self.useFixture(fixtures.FakeLogger())
+            run = a_run()
+            run.db = _Fence(lost)
+            self.assertRaises(errors.ClaimLost, _Answer(FileNotFoundError('staged')).execute, run=run)
+            self.assertTrue(run.lost.is_set())
+            self.assertIsNone(run.last_error())
+            self.assertNotIn('defect', log.output)
 
     def test_a_revert_never_raises(self) -> None:
         self.assertIsNone(_Answer(None).revert(run=a_run(), result=None, flow_failures={}))
