@@ -159,6 +159,20 @@ class TransactionsTest(WithScenarios, testtools.TestCase):
 
                 self.assertEqual('done', way(unlucky))
 
+    def test_a_process_that_ends_is_not_patient_any_more(self):
+        tries = []
+
+        def never(tx):
+            tries.append(tx)
+            if len(tries) == 3:
+                self.db.hurry()
+            raise db_exc.DBDeadlock
+
+        self.db._attempts = 10**9
+        self.db._patience = 10**9
+        self.assertRaises(errors.DatabaseUnavailable, self.db.run, never)
+        self.assertGreater(len(tries), 3)
+
     def test_connections_that_the_server_has_closed_meanwhile_are_not_noticed(self):
         if self.database_kind not in CLOSE_OTHERS:
             return  # there is no server
