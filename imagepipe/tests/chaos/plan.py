@@ -62,7 +62,8 @@ KINDS = (
     Kind('vmdk', data='vmdk', disk_format='vmdk', weight=2),
     Kind('cut off', fault=lambda size, _: SourceFault(cut_after=size // 2)),
     Kind('reset', fault=lambda size, _: SourceFault(cut_after=size // 3, reset=True)),
-    Kind('flaky', fault=lambda _, __: SourceFault(flaky=(1, 2))),
+    # Its first answer only: an import has three attempts, and a fault may take the second one.
+    Kind('flaky', fault=lambda _, __: SourceFault(flaky=(1, 10**6))),
     Kind('chunked', fault=lambda _, __: SourceFault(chunked=True, ranges=False)),
     Kind('once stalled', fault=lambda size, _: SourceFault(stall_after=size // 2, stalls=1)),
     Kind(
