@@ -38,6 +38,9 @@ LOG = logging.getLogger(__name__)
 _OVER = frozenset({states.SUCCESS, states.REVERTED, states.FAILURE})
 #: What ends a run that is not over: the import is another's, or the database is away.
 _LETS_GO = (LostClaimError, errors.ClaimLost, errors.DatabaseUnavailable, exceptions.StorageFailure)
+#: An engine that is suspended in one of these, with a step on record as running, finds nothing left to do and
+#: takes the flow for reverted.
+_BEFORE_STEPS = frozenset({states.RESUMING, states.SCHEDULING})
 #: Where TaskFlow tells with a traceback what ended an engine, or a look at the board.
 _TELLS = (
     *(f'taskflow.engines.action_engine.{name}' for name in ('builder', 'engine', 'actions.task')),
@@ -169,10 +172,15 @@ class ImportConductor(impl_nonblocking.NonBlockingConductor):
             tracing=self._services.tracing,
         )
         self.runs[job.uuid] = (run, None)
-        with run.logged():
-            return self._dispatch_run(job, run)
+        try:
+            with run.logged():
+                return self._dispatch_run(job, run)
+        finally:
+            self.runs.pop(job.uuid, None)
 
     def _dispatch_run(self, job: ImportJob, run: Run) -> bool:
+        if self._wait_timeout.is_stopped():
+            return False  # told to stop since it was claimed: the next one begins
         try:
             error = _hindrance(run)
             if error is not None:
@@ -193,8 +201,6 @@ class ImportConductor(impl_nonblocking.NonBlockingConductor):
         except Exception:
             LOG.exception('Import %s cannot be run; it is given up', job.uuid)
             return self._give_up(run)
-        finally:
-            self.runs.pop(job.uuid, None)
 
     def _execute(self, run: Run) -> None:
         """Run the flow as far as it goes; what came of it is in the records afterwards."""
@@ -228,8 +234,9 @@ class ImportConductor(impl_nonblocking.NonBlockingConductor):
         suspended = False
         flow = engine.run_iter()
         try:
-            for _ in flow:
-                if not suspended and (self._wait_timeout.is_stopped() or run.lost.is_set()):
+            for state in flow:
+                stops = self._wait_timeout.is_stopped() or run.lost.is_set()
+                if stops and not suspended and state not in _BEFORE_STEPS:
                     engine.suspend()
                     suspended = True
         except exceptions.TaskFlowException:

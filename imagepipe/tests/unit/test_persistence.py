@@ -3,6 +3,7 @@
 import contextlib
 import itertools
 import threading
+import types
 from collections.abc import Callable, Iterator
 
 import fixtures
@@ -23,6 +24,7 @@ from imagepipe.domain import steps
 from imagepipe.domain.import_ import Import, ImportState, Method, Plan, StepState, Target
 from imagepipe.flows.run import Run
 from imagepipe.flows.steps.base import Step
+from imagepipe.jobs.conductor import ImportConductor
 from imagepipe.jobs.persistence import LostClaimError, Persistence
 from imagepipe.tests.fixtures.databases import DATABASES, DatabaseFixture
 
@@ -286,6 +288,17 @@ class PersistenceTestCase(testscenarios.WithScenarios, testtools.TestCase):
         again = self.db.run(lambda tx: self.taken(tx, self.run_))
         self.engine(again, 'x').run()
         self.assertEqual(states.SUCCESS, self.recorded(again)['stage'])
+
+    def test_a_worker_that_stops_as_it_takes_over_does_not_end_the_flow(self) -> None:
+        """TaskFlow takes a flow whose step was running for reverted, if it is suspended before it goes on."""
+        iterator = self.engine(self.run_, 'x').run_iter()
+        while self.recorded(self.run_).get('stage') != states.RUNNING:
+            next(iterator)
+        again = self.db.run(lambda tx: self.taken(tx, self.run_))
+        stopped = types.SimpleNamespace(_wait_timeout=types.SimpleNamespace(is_stopped=lambda: True))
+        ImportConductor._run_engine(stopped, again, self.engine(again, 'x'))
+        flow = self.persistence.get_connection().get_flow_details(self.run_.record.flow_id)
+        self.assertIn(flow.state, (states.SUSPENDED, states.SUCCESS))
 
     def test_a_step_that_stops_with_the_run_does_not_hide_why_another_did(self) -> None:
         def stop(error: errors.ImagepipeError) -> None:
