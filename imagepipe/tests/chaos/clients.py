@@ -1,5 +1,6 @@
 """Clients that carry orders out, whatever answers they get, and remember what they were told."""
 
+import bisect
 import collections
 import dataclasses
 import hashlib
@@ -69,9 +70,11 @@ class Clients:
 
     def __init__(self, cluster: Cluster, orders: Iterable[Order]) -> None:
         self._cluster = cluster
-        self.pace = Pace(cluster)
+        self.pace = Pace(cluster, self.waiting)
         self._pause = threading.Event()
+        self._lock = threading.Lock()
         self.deals = [Deal(order) for order in orders]
+        self._begun = 0
         #: How often what was asked was answered how.
         self.counts: collections.Counter[tuple[str, str]] = collections.Counter()
         self._pool = futures.ThreadPoolExecutor(THREADS)
@@ -80,6 +83,10 @@ class Clients:
     def start(self) -> None:
         """Begin; the orders come in their time."""
         self._running.extend(self._pool.submit(self._carry_out, deal) for deal in self.deals)
+
+    def waiting(self, now: float) -> int:
+        """How many orders are due at this time of the plan and wait, as every thread is busy."""
+        return bisect.bisect_right(self.deals, now, key=lambda deal: deal.order.at) - self._begun
 
     def finished(self) -> bool:
         """Whether every order was carried out; raises what any of them raised."""
@@ -95,6 +102,8 @@ class Clients:
         order = deal.order
         while self.pace.now() < order.at:
             self._pause.wait(_PAUSE / 4)
+        with self._lock:
+            self._begun += 1
         chance = random.Random(order.seed)
         self._serve(deal, chance)
         if not self._create(deal):

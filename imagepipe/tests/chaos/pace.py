@@ -1,8 +1,10 @@
 """The time of a plan, which stands still while the machine is behind it."""
 
+from collections.abc import Callable
+
 from imagepipe.tests.chaos.cluster import Cluster
 
-#: So many imports under way are enough to meet everything that goes wrong.
+#: So many imports under way or waiting for a client are enough to meet everything that goes wrong.
 _MOST = 40
 _LOOK = 0.5
 
@@ -11,11 +13,13 @@ class Pace:
     """Seconds of the plan since the cluster began: its orders and its faults come by them.
 
     A plan asks for a number of imports a second that only a fast machine can run; on a slower one they would
-    pile up, and what is behind would look like what never ends.
+    pile up, what is behind would look like what never ends, and the faults would be over long before the
+    orders. waiting: how many orders are due at a time of the plan that no client has begun with.
     """
 
-    def __init__(self, cluster: Cluster) -> None:
+    def __init__(self, cluster: Cluster, waiting: Callable[[float], int]) -> None:
         self._cluster = cluster
+        self._waiting = waiting
         self._lost = 0.0
         self._stands_since: float | None = None
         self._due = 0.0
@@ -30,7 +34,8 @@ class Pace:
         if self._cluster.now() < self._due:
             return
         self._due = self._cluster.now() + _LOOK
-        behind = self._cluster.db.read(lambda tx: tx.imports.count_live()) > _MOST
+        live = self._cluster.db.read(lambda tx: tx.imports.count_live())
+        behind = live + self._waiting(self.now()) > _MOST
         if behind and self._stands_since is None:
             self._stands_since = self._cluster.now()
         elif not behind and self._stands_since is not None:

@@ -36,10 +36,10 @@ class PlanTest(testtools.TestCase):
 
 
 class _Machine:
-    """What a pace goes by: the seconds since the beginning, and how many imports are under way."""
+    """What a pace goes by: the seconds since the beginning, and how many imports are under way, and wait."""
 
     def __init__(self) -> None:
-        self.seconds, self.under_way = 0.0, 0
+        self.seconds, self.under_way, self.late = 0.0, 0, 0
         self.db = self
 
     def now(self) -> float:
@@ -48,16 +48,29 @@ class _Machine:
     def read(self, _count: object) -> int:
         return self.under_way
 
+    def waiting(self, _now: float) -> int:
+        return self.late
+
 
 class PaceTest(testtools.TestCase):
     def test_the_time_of_the_plan_stands_still_while_the_machine_is_behind(self) -> None:
         machine = _Machine()
-        pace = Pace(machine)
-        told = []
-        for machine.seconds, machine.under_way in ((1, 0), (2, 100), (5, 100), (6, 0), (8, 0)):
+        pace = Pace(machine, machine.waiting)
+        for seconds, under_way, late, shown in (
+            (1, 0, 0, 1),
+            (2, 100, 0, 2),
+            (5, 100, 0, 2),
+            (6, 0, 0, 2),
+            (8, 32, 4, 4),
+            # Every client is busy, so that no more imports than these can be under way.
+            (9, 32, 30, 5),
+            (12, 32, 30, 5),
+            (13, 32, 0, 5),
+            (14, 32, 0, 6),
+        ):
+            machine.seconds, machine.under_way, machine.late = seconds, under_way, late
             pace.look()
-            told.append(pace.now())
-        self.assertEqual([1, 2, 2, 2, 4], told)
+            self.assertEqual(shown, pace.now(), f'after {seconds} s')
 
 
 def _claim(epoch: int, worker: str | None, *, at: float = 0.0, expired: float | None = None) -> Sighting:
