@@ -1,4 +1,8 @@
-"""The application that WSGI servers import: it is built by the first request of each process."""
+"""The application that WSGI servers import: it is built by the first request of each process.
+
+Its code is read with this module, once, by the process that the others are forked from: they share it, and
+their first requests do not wait for it.
+"""
 
 import os
 import threading
@@ -9,15 +13,14 @@ from oslo_config import cfg
 from oslo_log import log
 
 from imagepipe import conf as options
+from imagepipe.api import app
 from imagepipe.api.bodies import Application, Bodies, Environ
+from imagepipe.services import Services
+from imagepipe.wsgi.caretaker import Caretaker
 
 
 def build(conf: cfg.ConfigOpts) -> Application:
     """The whole API over its own Services, for one process."""
-    from imagepipe.api import app  # noqa: PLC0415  half of the service's code: read when it is needed
-    from imagepipe.services import Services  # noqa: PLC0415
-    from imagepipe.wsgi.caretaker import Caretaker  # noqa: PLC0415
-
     services = Services.build(conf)
     if services.cache is not None:
         Caretaker(services).start()

@@ -430,7 +430,7 @@ class ImportingTheModuleTest(testtools.TestCase):
     def test_opens_no_socket_connection_database_or_thread(self) -> None:
         script = textwrap.dedent("""
             import io, sys, threading
-            import oslo_config, webob, sqlalchemy  # libraries are not at issue
+            import oslo_config, webob, sqlalchemy, urllib3  # libraries are not at issue
             seen = []
             def look(event, args):
                 if event in ('socket.connect', 'socket.bind', 'sqlite3.connect', '_thread.start_new_thread'):
