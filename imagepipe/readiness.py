@@ -3,12 +3,14 @@
 Anybody may ask, and often: the parts are looked at once a second at most, by one request at a time.
 """
 
+import logging
 import threading
 import time
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from imagepipe import errors
+from imagepipe.db.database import REFUSALS
 from imagepipe.domain import store_state
 from imagepipe.domain.readiness import Lack, Part
 
@@ -16,6 +18,8 @@ if TYPE_CHECKING:
     from imagepipe.db.database import Database
     from imagepipe.db.transaction import Transaction
     from imagepipe.stores.staging import StagingDirectory
+
+LOG = logging.getLogger(__name__)
 
 #: Seconds for which an answer is given again.
 _FRESH = 1.0
@@ -68,6 +72,10 @@ class Readiness:
             yield from self._db.snapshot(self._recorded)
         except errors.DatabaseUnavailable:
             yield Lack(part=Part.DATABASE, reason='The database does not answer.')
+        except REFUSALS as error:
+            LOG.error('The database cannot be used as it is: %s', error)
+            reason = 'The database cannot be used as it is: "imagepipe-manage db version" may say more.'
+            yield Lack(part=Part.DATABASE, reason=reason)
 
     def _recorded(self, tx: 'Transaction') -> list[Lack]:
         found = []
@@ -83,11 +91,12 @@ class Readiness:
             reason = f'Imports wait for hosts on which no conductor takes them: {", ".join(awaited)}.'
             found.append(Lack(part=Part.CONDUCTOR, reason=reason))
         for part, reason in (
-            (Part.STAGING, 'Conductors cannot write the staging directory on: {hosts}.'),
+            (Part.CONDUCTOR_STAGING, 'Conductors cannot write the staging directory on: {hosts}.'),
             (Part.CONVERTER, 'qemu-img does not run on: {hosts}.'),
             (Part.BROKER, 'Conductors cannot reach the broker from: {hosts}.'),
         ):
-            without = [host.name for host in hosts if part in host.lacks]
+            lack = Part.STAGING if part is Part.CONDUCTOR_STAGING else part
+            without = [host.name for host in hosts if lack in host.lacks]
             if without:
                 found.append(Lack(part=part, reason=reason.format(hosts=', '.join(without))))
         if tx.outbox.is_refused() and all(lack.part is not Part.BROKER for lack in found):

@@ -87,12 +87,15 @@ class Services:
     poster: 'Poster | None'
 
     @classmethod
-    def build(cls, conf: cfg.ConfigOpts) -> 'Services':
-        """Build every part. Raises ConfigurationInvalid, naming the option."""
+    def build(cls, conf: cfg.ConfigOpts, *, serves: bool = True) -> 'Services':
+        """Build every part. Raises ConfigurationInvalid, naming the option.
+
+        serves: whether this process is a service, and makes the directories of stores and cache.
+        """
         _check(conf)
         tracer = tracing.setup(conf)
         fetcher = _fetcher(conf)
-        stores = _stores(conf, fetcher)
+        stores = _stores(conf, fetcher, serves)
         host = conf.host or socket.gethostname()
         staging = StagingDirectory(
             staging_options.directory(conf),
@@ -143,7 +146,7 @@ class Services:
             inspection_rules=rules,
             unpack=_unpacker(conf),
             tracing=tracer,
-            cache=_cache(conf, database),
+            cache=_cache(conf, database, serves),
             poster=_poster(conf),
         )
 
@@ -190,8 +193,8 @@ def _poster(conf: cfg.ConfigOpts) -> 'Poster | None':
     return Poster(board)
 
 
-def _stores(conf: cfg.ConfigOpts, fetcher: Fetcher) -> Stores:
-    stores = loading.load(conf, fetcher=fetcher)
+def _stores(conf: cfg.ConfigOpts, fetcher: Fetcher, serves: bool) -> Stores:
+    stores = loading.load(conf, fetcher=fetcher, prepare=serves)
     if conf.staging.kind != staging_options.STORE:
         return stores
     return loading.set_apart(stores, conf.staging.store)
@@ -237,12 +240,13 @@ def _check(conf: cfg.ConfigOpts) -> None:
         raise errors.ConfigurationInvalid(reason='[database] connection is not set')
 
 
-def _cache(conf: cfg.ConfigOpts, database: Database) -> Cache | None:
+def _cache(conf: cfg.ConfigOpts, database: Database, serves: bool) -> Cache | None:
     if not conf.image_cache_dir:
         return None
     directory = CacheDirectory(conf.image_cache_dir)
     try:
-        directory.prepare()
+        if serves:
+            directory.prepare()
     except OSError as error:
         raise errors.ConfigurationInvalid(reason=f'image_cache_dir cannot be used: {error}') from error
     nodes_told = conf.image_cache_driver == 'centralized_db'

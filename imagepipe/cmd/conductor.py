@@ -26,17 +26,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     argv = sys.argv[1:] if argv is None else list(argv)
     try:
         conf = options.load(argv, _NAME)
+        log.setup(conf, 'imagepipe')
+        supervisor = _supervisor(conf, argv)
+        reports.listen(
+            conf,
+            _NAME,
+            ('Workers', lambda: reports.workers(supervisor.children)),
+            also=lambda: supervisor.pass_on(signal.SIGUSR2),
+        )
     except errors.ConfigurationInvalid as error:
         print(f'{_NAME}: {error}', file=sys.stderr)
         return 1
-    log.setup(conf, 'imagepipe')
-    supervisor = _supervisor(conf, argv)
-    reports.listen(
-        conf,
-        _NAME,
-        ('Workers', lambda: reports.workers(supervisor.children)),
-        also=lambda: supervisor.pass_on(signal.SIGUSR2),
-    )
     return 0 if supervisor.run() else 1
 
 
@@ -53,14 +53,21 @@ def _supervisor(conf: cfg.ConfigOpts, argv: Sequence[str]) -> Supervisor:
 def _work(argv: Sequence[str], number: int, beat: int) -> int:
     """Be worker `number`, by the configuration as it is now, until told to stop."""
     try:
-        conf = options.load(argv, _NAME)
-        log.setup(conf, 'imagepipe')
-        services = Services.build(conf)
+        worker = _worker(argv, number, beat)
     except errors.ConfigurationInvalid as error:
         print(f'{_NAME}: {error}', file=sys.stderr)
         return EXIT_MISCONFIGURED
+    die_with_parent()
+    os.write(beat, b'.')  # it knows signals from here on
+    worker.run()
+    return 0
+
+
+def _worker(argv: Sequence[str], number: int, beat: int) -> Worker:
+    conf = options.load(argv, _NAME)
+    log.setup(conf, 'imagepipe')
     worker = Worker(
-        services,
+        Services.build(conf),
         sweeps=number == 0,
         beat=lambda: os.write(beat, b'.'),
         conductor_pid=os.getppid(),
@@ -68,10 +75,7 @@ def _work(argv: Sequence[str], number: int, beat: int) -> int:
     worker.stop_on_signal()
     imports = ('Imports in flight', lambda: reports.flights(worker.conductor.flights()))
     reports.listen(conf, f'{_NAME}-{os.getpid()}', imports)
-    die_with_parent()
-    os.write(beat, b'.')  # it knows signals from here on
-    worker.run()
-    return 0
+    return worker
 
 
 if __name__ == '__main__':

@@ -4,6 +4,7 @@ As in other services of OpenStack it is SIGUSR2, or a touched file, and [oslo_re
 goes. Secrets do not belong in it: not those of the configuration, and nothing of a source but its import.
 """
 
+import os
 import re
 import signal
 import threading
@@ -18,7 +19,7 @@ from oslo_reports.generators import threading as threads
 from oslo_reports.generators import version as package
 from oslo_reports.generators.conf import ConfigReportGenerator
 
-from imagepipe import version
+from imagepipe import errors, version
 from imagepipe.cmd import tables
 from imagepipe.jobs.supervisor import Child
 
@@ -72,9 +73,18 @@ def listen(
     *,
     also: Callable[[], None] = lambda: None,
 ) -> None:
-    """Make a report of this process when it is asked for; `also` is done with each by signal."""
+    """Make a report of this process when it is asked for; `also` is done with each by signal.
+
+    Raises ConfigurationInvalid.
+    """
     Report.conf, Report.section = conf, section
-    if conf.oslo_reports.file_event_handler:
+    watched = conf.oslo_reports.file_event_handler
+    if watched:
+        signal.signal(signal.SIGUSR2, signal.SIG_IGN)  # else it would end the process
+        if not os.path.exists(watched):
+            raise errors.ConfigurationInvalid(
+                reason=f'[oslo_reports] file_event_handler: {watched} does not exist'
+            )
         Report.setup_autorun(Release(), service_name=name, conf=conf)
         return
 

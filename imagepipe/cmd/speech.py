@@ -1,4 +1,4 @@
-"""What imagepipe-standalone says, line by line, to whoever still listens."""
+"""What commands say, to whoever still listens."""
 
 import os
 import sys
@@ -11,7 +11,11 @@ def say(text: str, stream: TextIO | None = None) -> None:
     try:
         print(text, file=stream, flush=True)
     except BrokenPipeError:
-        # What is buffered would fail again when the interpreter ends.
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, stream.fileno())
-        os.close(nowhere)
+        be_unheard(stream)
+
+
+def be_unheard(stream: TextIO) -> None:
+    """Let the rest go nowhere: what is buffered would fail again when the interpreter ends."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, stream.fileno())
+    os.close(nowhere)

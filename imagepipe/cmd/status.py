@@ -19,7 +19,8 @@ from imagepipe.formats.qemu import QemuImg
 from imagepipe.policy import Policy
 from imagepipe.secrets import Secrets, read_key_file
 from imagepipe.services import load_protections
-from imagepipe.stores import loading
+from imagepipe.stores import asking, loading
+from imagepipe.stores.file import FileStore
 from imagepipe.stores.staging import StagingDirectory
 
 _MIB = 1 << 20
@@ -99,16 +100,15 @@ class Checks(upgradecheck.UpgradeCommands):
     @_guarded
     def stores(self) -> Result:
         """They are configured in a way that works; one that cannot be reached now is a warning."""
-        stores = loading.load(self._conf)
-        troubles = []
-        for store in stores.values():
-            try:
-                store.check()
-            except errors.ImagepipeError as error:
-                troubles.append(str(error))
+        stores = loading.load(self._conf, prepare=False)
+        new = [store.id for store in stores.values() if isinstance(store, FileStore) and store.is_new()]
+        asked = (store for store in stores.values() if store.id not in new)
+        answers = asking.ask(asked, self._conf.conductor.store_check_timeout)
+        troubles = [str(error) for error in answers.values() if error is not None]
         if troubles:
             return Result(Code.WARNING, ' '.join(troubles))
-        return Result(_GOOD, f'{", ".join(stores)}; the default is {stores.default}.')
+        made = f' The services make the directories of: {", ".join(new)}.' if new else ''
+        return Result(_GOOD, f'{", ".join(stores)}; the default is {stores.default}.{made}')
 
     @_guarded
     def staging(self) -> Result:

@@ -9,6 +9,7 @@ from imagepipe.cmd import commands, finds, tables
 from imagepipe.domain.store_state import StoreHealth
 from imagepipe.operations import garbage, stores
 from imagepipe.services import Services
+from imagepipe.stores import asking
 from imagepipe.stores.store import Store
 
 _HEADERS = ('STORE', 'TYPE', 'DEFAULT', 'WRITABLE', 'STATE', 'PROBLEM', 'DOWN ON')
@@ -34,7 +35,10 @@ def check(conf: cfg.ConfigOpts) -> int:
     """Print how each store answers, here and to conductors, and those that only locations name."""
     with commands.services(conf) as parts:
         states = stores.states(parts)
-        found = [_asked(parts, store, states[store.id]) for store in parts.stores.all.values()]
+        answers = asking.ask(parts.stores.all.values(), conf.conductor.store_check_timeout)
+        found = [
+            _shown(parts, store, answers[store.id], states[store.id]) for store in parts.stores.all.values()
+        ]
         named = parts.db.read(lambda tx: tx.locations.stores())
         found += [_not_configured(store) for store in named if store not in parts.stores]
     if conf.command.format == 'json':
@@ -44,12 +48,9 @@ def check(conf: cfg.ConfigOpts) -> int:
     return int(any(store['state'] != 'ok' for store in found))
 
 
-def _asked(parts: Services, store: Store, health: StoreHealth) -> dict[str, object]:
-    problem = None
-    try:
-        store.check()
-    except errors.ImagepipeError as error:
-        problem = error
+def _shown(
+    parts: Services, store: Store, problem: errors.ImagepipeError | None, health: StoreHealth
+) -> dict[str, object]:
     return {
         'id': store.id,
         'type': store.type,

@@ -6,7 +6,16 @@ from oslo_middleware import opts as middleware
 GROUP = cfg.OptGroup('api', title='The HTTP side')
 
 #: What /readiness looks at.
-READINESS_PARTS = ('database', 'staging', 'conductor', 'converter', 'broker', 'default_store', 'store')
+READINESS_PARTS = (
+    'database',
+    'staging',
+    'conductor',
+    'conductor_staging',
+    'converter',
+    'broker',
+    'default_store',
+    'store',
+)
 
 OPTS = [
     cfg.StrOpt(
@@ -51,12 +60,13 @@ upgrade, and clients that find none give up.
         item_type=types.String(choices=READINESS_PARTS),
         help="""
 Without which parts /readiness answers 503, so that nobody sends requests to this
-process: database, staging (it can be written), conductor (one takes imports),
-converter (qemu-img runs where conductors do), broker (it takes notifications),
-default_store and store (it, or each of the others, can be used where conductors
-run). All but the first two are the same for every process of the API: with one
-of them here, a cloud that lacks it is told to be down altogether, although it
-serves images and keeps imports and notifications until they can go on.
+process: database, staging (this host can write it), conductor (one takes
+imports), conductor_staging and converter (all hosts with conductors can write
+staging, and run qemu-img), broker (it takes notifications), default_store and
+store (it, or each of the others, can be used where conductors run). All but the
+first two are the same for every process of the API: with one of them here, a
+cloud that lacks it is told to be down altogether, although it serves images and
+keeps imports and notifications until they can go on.
 """,
     ),
     cfg.ListOpt(

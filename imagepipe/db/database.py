@@ -151,6 +151,9 @@ class _Repeatable(Exception):
     """The transaction did not take effect and may be run again."""
 
 
+#: What the database says of a statement that it does not take, such as one about a table that is not there.
+REFUSALS = (db_exc.DBError, sa.exc.DBAPIError)
+
 _REPEATABLE = (db_exc.DBDeadlock, db_exc.DBConnectionError)
 
 

@@ -10,6 +10,8 @@ class Part(enum.StrEnum):
     DATABASE = 'database'
     STAGING = 'staging'
     CONDUCTOR = 'conductor'
+    #: Where conductors are; STAGING is that of the process which is asked.
+    CONDUCTOR_STAGING = 'conductor_staging'
     CONVERTER = 'converter'
     BROKER = 'broker'
     DEFAULT_STORE = 'default_store'

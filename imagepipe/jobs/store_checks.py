@@ -6,10 +6,10 @@ import time
 from typing import TYPE_CHECKING
 
 from imagepipe import errors
+from imagepipe.stores.asking import Question
 
 if TYPE_CHECKING:
     from imagepipe.services import Services
-    from imagepipe.stores.store import Store
 
 LOG = logging.getLogger(__name__)
 
@@ -35,7 +35,7 @@ class StoreChecker(threading.Thread):
         self._timeout = timeout
         self._holds = _MISSED * interval + timeout
         self._done = threading.Event()
-        self._asked: dict[str, _Question] = {}
+        self._asked: dict[str, Question] = {}
         self._failed: dict[str, int] = {}
 
     def stop(self) -> None:
@@ -75,31 +75,5 @@ class StoreChecker(threading.Thread):
         deadline = time.monotonic() + self._timeout
         for store_id, store in self._services.stores.all.items():
             if store_id not in self._asked or self._asked[store_id].answered.is_set():
-                self._asked[store_id] = _Question(store)
+                self._asked[store_id] = Question(store)
         return {store_id: self._asked[store_id].answer(deadline) for store_id in self._services.stores.all}
-
-
-class _Question:
-    """One call of Store.check(), in a thread of its own."""
-
-    def __init__(self, store: 'Store') -> None:
-        self.answered = threading.Event()
-        self._store = store
-        #: Until it has answered, and if it meets a defect.
-        self._error: errors.ImagepipeError | None = errors.StorePermanent(store=store.id)
-        threading.Thread(target=self._ask, name=f'check-{store.id}', daemon=True).start()
-
-    def answer(self, deadline: float) -> errors.ImagepipeError | None:
-        """None when the store can be used."""
-        if self.answered.wait(max(0.0, deadline - time.monotonic())):
-            return self._error
-        return errors.StoreTransient(store=self._store.id)
-
-    def _ask(self) -> None:
-        try:
-            self._store.check()
-            self._error = None
-        except errors.ImagepipeError as error:
-            self._error = error
-        finally:
-            self.answered.set()

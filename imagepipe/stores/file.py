@@ -190,6 +190,19 @@ class FileStore:
                 datadir.unfinished.mkdir(parents=True, exist_ok=True)
                 self._seen.add(datadir.path)
 
+    def rely(self) -> None:
+        """For a process that is no service: what services have made is there, or it is an outage.
+
+        To make it here would hide that a file system is not mounted, from this process and from services.
+        """
+        self._seen.update(datadir.path for datadir in self.datadirs)
+
+    def is_new(self) -> bool:
+        """Whether no service has been here yet, and one could make what it needs."""
+        return not any(datadir.unfinished.is_dir() for datadir in self.datadirs) and all(
+            _can_be_made(datadir.path) for datadir in self.datadirs
+        )
+
     # Writing.
 
     def _take_over(self, staged: StagedFile, size: int | None, temporary: Path) -> None:
@@ -338,3 +351,9 @@ class StoredFile:
 
     def __exit__(self, *exc: object) -> None:
         self.close()
+
+
+def _can_be_made(path: Path) -> bool:
+    while not path.exists():
+        path = path.parent
+    return path.is_dir() and os.access(path, os.W_OK | os.X_OK)

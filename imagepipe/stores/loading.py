@@ -46,14 +46,15 @@ _TYPE_OF = {
 }
 
 
-def load(conf: cfg.ConfigOpts, *, fetcher: Fetching | None = None) -> Stores:
+def load(conf: cfg.ConfigOpts, *, fetcher: Fetching | None = None, prepare: bool = True) -> Stores:
     """The configured stores; ConfigurationInvalid names the option that cannot work.
 
-    fetcher: what http stores read by. Opens no connection. A backend that cannot be reached is no
+    fetcher: what http stores read by. prepare: make what is not there of file stores, as services do and
+    nobody else may. Opens no connection. A backend that cannot be reached is no
     reason not to start: its store says so when it is used.
     """
     if conf.enabled_backends:
-        return _several(conf, fetcher)
+        return _several(conf, fetcher, prepare)
     kind = _TYPE_OF.get(conf.glance_store.default_store, conf.glance_store.default_store)
     schemes = {_TYPE_OF.get(name, name) for name in conf.glance_store.stores}
     if kind not in TYPES:
@@ -64,7 +65,7 @@ def load(conf: cfg.ConfigOpts, *, fetcher: Fetching | None = None) -> Stores:
         raise errors.ConfigurationInvalid(reason=f"[glance_store] default_store '{kind}' is not among stores")
     kinds = dict.fromkeys([kind, *(['http'] if 'http' in schemes else [])])
     # Besides the default one only that of images elsewhere: another would need options of its own.
-    stores = {each: _load_one(conf, each, each, None, fetcher) for each in kinds}
+    stores = {each: _load_one(conf, each, each, None, fetcher, prepare) for each in kinds}
     return Stores(stores, default=kind, multi=False)
 
 
@@ -82,7 +83,7 @@ def set_apart(stores: Stores, staging: str | None) -> Stores:
     return stores.without(staging)
 
 
-def _several(conf: cfg.ConfigOpts, fetcher: Fetching | None) -> Stores:
+def _several(conf: cfg.ConfigOpts, fetcher: Fetching | None, prepare: bool) -> Stores:
     for store_id, kind in conf.enabled_backends.items():
         if store_id.startswith(RESERVED):
             raise errors.ConfigurationInvalid(reason=f"enabled_backends: ids as '{store_id}' are reserved")
@@ -94,7 +95,7 @@ def _several(conf: cfg.ConfigOpts, fetcher: Fetching | None) -> Stores:
             reason=f"[glance_store] default_backend '{default}' is not one of enabled_backends"
         )
     stores = {
-        store_id: _load_one(conf, store_id, kind, store_id, fetcher)
+        store_id: _load_one(conf, store_id, kind, store_id, fetcher, prepare)
         for store_id, kind in conf.enabled_backends.items()
     }
     if stores[default].read_only:
@@ -103,14 +104,19 @@ def _several(conf: cfg.ConfigOpts, fetcher: Fetching | None) -> Stores:
 
 
 def _load_one(
-    conf: cfg.ConfigOpts, store_id: str, kind: str, group: str | None, fetcher: Fetching | None
+    conf: cfg.ConfigOpts,
+    store_id: str,
+    kind: str,
+    group: str | None,
+    fetcher: Fetching | None,
+    prepare: bool,
 ) -> Store:
     register(conf, kind, group)
     options: dict[str, Any] = {}
     if group is not None:
         options = {'description': conf[group].store_description, 'weight': conf[group].weight}
     if kind == 'file':
-        return _file_store(conf, store_id, group, options)
+        return _file_store(conf, store_id, group, options, prepare)
     if kind == 'http':
         return _http_store(conf, store_id, group, fetcher, options)
     if kind in _CHECKS:
@@ -158,7 +164,9 @@ def _http_store(
 # The file store.
 
 
-def _file_store(conf: cfg.ConfigOpts, store_id: str, group: str | None, options: dict[str, Any]) -> FileStore:
+def _file_store(
+    conf: cfg.ConfigOpts, store_id: str, group: str | None, options: dict[str, Any], prepare: bool
+) -> FileStore:
     store = FileStore(
         store_id,
         _datadirs(conf, group),
@@ -167,6 +175,9 @@ def _file_store(conf: cfg.ConfigOpts, store_id: str, group: str | None, options:
         thin=option(conf, group, 'filesystem_thin_provisioning'),
         **options,
     )
+    if not prepare:
+        store.rely()
+        return store
     try:
         store.prepare()
     except errors.ImagepipeError as error:

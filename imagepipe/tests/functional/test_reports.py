@@ -5,6 +5,8 @@ import os
 import pathlib
 import re
 import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 
 import fixtures
@@ -19,6 +21,7 @@ from imagepipe.domain.import_ import Method
 from imagepipe.stores import loading
 from imagepipe.tests.fixtures.conductors import Conductor
 from imagepipe.tests.fixtures.http_server import Fault
+from imagepipe.tests.fixtures.services import ServicesFixture
 from imagepipe.tests.fixtures.stories import Story
 from imagepipe.tests.fixtures.workers import PATIENCE, wait_until
 
@@ -101,9 +104,25 @@ class ReportTestCase(testtools.TestCase):
     def test_by_a_file_that_is_touched(self) -> None:
         watched = self.directory / 'report-now'
         watched.touch()
-        self.conductor(file_event_handler=str(watched))
+        conductor = self.conductor(file_event_handler=str(watched))
+        (worker,) = conductor.workers()
+        for each in (conductor.process.pid, worker):
+            os.kill(each, signal.SIGUSR2)  # is for reports, and never an end
         os.utime(watched)
         wait_until(lambda: self.of_worker(self.log.read_text()), 'the worker reports')
+        self.assertIsNone(conductor.process.poll())
+        self.assertEqual([worker], conductor.workers())
+
+
+class MissingFileTestCase(testtools.TestCase):
+    def test_a_conductor_says_so_and_does_not_start(self) -> None:
+        watched = str(pathlib.Path(self.useFixture(fixtures.TempDir()).path, 'missing'))
+        cloud = self.useFixture(ServicesFixture(self, overrides={'oslo_reports.file_event_handler': watched}))
+        argv = [sys.executable, '-m', 'imagepipe.cmd.conductor', '--config-file', cloud.config_file()]
+        done = subprocess.run(argv, capture_output=True, text=True, timeout=120, check=False)
+        self.assertEqual(1, done.returncode)
+        self.assertIn(f'[oslo_reports] file_event_handler: {watched} does not exist', done.stderr)
+        self.assertNotIn('Traceback', done.stderr)
 
 
 class SecretOptionsTestCase(testtools.TestCase):

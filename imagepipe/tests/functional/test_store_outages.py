@@ -25,6 +25,7 @@ from imagepipe.jobs.store_checks import StoreChecker
 from imagepipe.operations import stores
 from imagepipe.readiness import Readiness
 from imagepipe.services import Services
+from imagepipe.stores import asking
 from imagepipe.stores.memory import InMemoryStore
 from imagepipe.tests.fixtures import stores as stores_fixtures
 from imagepipe.tests.fixtures import tools
@@ -443,6 +444,8 @@ class AnswersTest(OutageCase):
         checker = StoreChecker(cloud.services, interval=30, timeout=0.05)
         self.assertEqual([True, False, False], [checker.look() for _ in range(3)])
         self.assertEqual([1], asked)
+        (answer,) = asking.ask(kept.values(), 0.05).values()
+        self.assertIsInstance(answer, errors.StoreTransient)
 
         def down() -> set[str]:
             return cloud.services.db.read(lambda tx: tx.store_checks.down(cloud.services.host))

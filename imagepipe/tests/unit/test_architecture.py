@@ -45,7 +45,7 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
     'secrets': frozenset(),
     'identity': frozenset(),
     'availability': frozenset(),
-    'readiness': frozenset({'domain'}),
+    'readiness': frozenset({'domain', 'db'}),
     'db': frozenset({'domain'}),
     'stores': frozenset({'domain'}),
     'cache': frozenset({'domain', 'stores'}),
@@ -57,6 +57,7 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
     'api': frozenset({'context', 'domain', 'operations'}),
     # It ends what operations began and nobody ended.
     'jobs/sweeper.py': frozenset({'domain', 'db', 'flows', 'quota', 'operations'}),
+    'jobs/store_checks.py': frozenset({'stores'}),
     # It runs inside the client, on users' machines: see CLIENT.
     'osc': frozenset({'cmd'}),
     'services': ANYTHING,

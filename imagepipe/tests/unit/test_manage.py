@@ -2,7 +2,11 @@
 
 import datetime
 import json
+import os
 import pathlib
+import signal
+import subprocess
+import sys
 
 import fixtures
 import sqlalchemy as sa
@@ -73,6 +77,32 @@ class BadDatabaseTest(testtools.TestCase):
             self.assertIn('[database] connection', self.said('no url', *words))
             self.assertIn('[database] connection is not set', self.said(None, *words))
             self.assertIn('unable to open', self.said('sqlite:////nowhere/at/all.db', *words))
+
+
+class TerminalTest(testtools.TestCase):
+    def ended(self, *words: object) -> tuple[int, bytes]:
+        """Exit status and errors of the command when nobody reads what it prints."""
+        reading, writing = os.pipe()
+        os.close(reading)
+        try:
+            done = subprocess.run(
+                [sys.executable, '-m', 'imagepipe.cmd.manage', *words],
+                stdout=writing,
+                stderr=subprocess.PIPE,
+                timeout=120,
+                check=False,
+            )
+        finally:
+            os.close(writing)
+        return done.returncode, done.stderr
+
+    def test_a_reader_that_has_gone(self) -> None:
+        self.assertEqual((128 + signal.SIGPIPE, b''), self.ended('version'))
+
+    def test_an_argument_that_is_no_text(self) -> None:
+        status, err = self.ended('explain', b'\xff')
+        self.assertEqual((1, 1), (status, err.count(b'\n')), err)
+        self.assertIn(b'An argument is no text', err)
 
 
 class ImportsTest(testscenarios.WithScenarios, testtools.TestCase):

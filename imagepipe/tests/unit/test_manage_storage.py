@@ -234,6 +234,15 @@ class StoresTest(StorageCase):
         self.assertEqual(['fast', 'file', 'yes', 'yes', 'ok', '-', '-'], fast.split())
         self.assertEqual(['cheap', 'file', 'no', 'yes', 'ok', '-', 'img-02'], cheap.split())
 
+    def test_a_mount_point_without_its_file_system(self) -> None:
+        root = pathlib.Path(self.story.cloud.path('stores', 'cheap'))
+        (root / UNFINISHED).rmdir()
+        cheap = self.services.stores['cheap']
+        for words in (['stores', 'check'], ['stores', 'gc'], ['stores', 'check']):
+            self.manage(*words, expect=1)
+            self.assertEqual([], list(root.iterdir()), 'to make it here would hide it from the services')
+            self.assertRaises(errors.StoreTransient, cheap.check)
+
     def test_a_store_that_is_away_and_one_that_only_locations_name(self) -> None:
         self.locate(self.put('x'))
         self.db.run(lambda tx: tx.connection.execute(sa.update(schema.locations).where(

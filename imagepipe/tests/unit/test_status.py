@@ -127,6 +127,14 @@ class TroubleTest(Case):
         config = self.changed(glance_store__default_backend='odd')
         self.assert_only('stores', FAILURE, "default_backend 'odd' is not one of enabled_backends", config)
 
+    def test_a_store_that_the_services_have_yet_to_make(self) -> None:
+        self.ready()
+        new = pathlib.Path(self.cloud.path('new', 'images'))
+        code, found = self.check(self.changed(cheap__filesystem_store_datadir=new))
+        self.assertEqual((GOOD, GOOD), (code, found['stores'][0]))
+        self.assertIn('The services make the directories of: cheap.', found['stores'][1])
+        self.assertFalse(new.parent.exists(), 'a check leaves nothing behind, and not as another user')
+
     def test_a_store_that_cannot_be_used_now(self) -> None:
         self.ready()
         blocked = pathlib.Path(self.cloud.path('blocked'))
