@@ -26,6 +26,8 @@ MAX_PROBE = 15.0
 #: So many refusals in a row, and it is the broker that is away and not a letter that it does not like.
 AWAY = 3
 _PAGE = 50
+#: The part of the time for which letters are lent that is used for sending; one more is then at hand.
+_SHARE = 3
 #: Drivers of oslo.messaging that send to a broker.
 _SENDING = frozenset({'messaging', 'messagingv2'})
 #: Seconds in which one that closes a connection at once has done so.
@@ -205,15 +207,18 @@ class Sender(threading.Thread):
     def deliver(self) -> int:
         """Deliver one page of what is due; how many letters were looked at.
 
-        With the broker away one letter is tried and the others are given back as they are. When it
-        is back, whatever it refused meanwhile is due at once.
+        With the broker away one letter is tried and the others are given back as they are, and so are those
+        that a slow broker has not taken long before they would be lent to another sender. When it is back,
+        whatever it refused meanwhile is due at once.
         """
         if time.monotonic() < self._left_alone:
             return 0
+        until = time.monotonic() + self._lease / _SHARE
         letters = self._db.run(lambda tx: tx.outbox.take(self._sender, lease=self._lease, limit=_PAGE))
         sent: list[int] = []
         for position, letter in enumerate(letters):
-            if position and self._refused >= AWAY:
+            late = self._done.is_set() or time.monotonic() > until
+            if position and (late or self._refused >= AWAY):
                 left = [letter.id for letter in letters[position:]]
                 self._db.run(lambda tx, left=left: tx.outbox.give_back(left))
                 break

@@ -7,7 +7,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -36,11 +35,12 @@ class Processes:
         self._parts = list(parts)
         self._cwd = cwd
         self._running: dict[str, subprocess.Popen[bytes]] = {}
-        self._stopping = threading.Event()
+        # Not an Event: a signal's handler that sets one may meet its lock held by the thread it interrupts.
+        self._stopping = False
 
     def stop(self) -> None:
         """End everything, in order."""
-        self._stopping.set()
+        self._stopping = True
 
     def stop_on_signal(self) -> None:
         """SIGTERM, SIGINT and a closed terminal stop the service."""
@@ -60,7 +60,8 @@ class Processes:
         try:
             for part in self._parts:
                 self._running[part.name] = _start(part, self._cwd)
-            while not self._stopping.wait(_LOOK):
+            while not self._stopping:
+                time.sleep(_LOOK)
                 ended = self._ended()
                 if ended is not None:
                     return ended

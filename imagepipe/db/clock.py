@@ -2,10 +2,12 @@
 
 import sqlalchemy as sa
 
+#: By way of UTC: a local time comes twice in the night in which summer time ends.
+_MYSQL = "(timestampdiff(microsecond, '1970-01-01', utc_timestamp(6)) / 1e6)"
 _NOW = {
     'postgresql': 'extract(epoch from clock_timestamp())',
-    'mysql': 'unix_timestamp(now(6))',
-    'mariadb': 'unix_timestamp(now(6))',
+    'mysql': _MYSQL,
+    'mariadb': _MYSQL,
     'sqlite': "((julianday('now') - 2440587.5) * 86400.0)",
 }
 

@@ -117,6 +117,7 @@ class Database:
             _translated(),
             self._writer,
             self.engine.connect() as connection,
+            _writable(connection),
             connection.begin() as transaction,
         ):
             if claim is not None:
@@ -154,6 +155,9 @@ class _Repeatable(Exception):
 #: What the database says of a statement that it does not take, such as one about a table that is not there.
 REFUSALS = (db_exc.DBError, sa.exc.DBAPIError)
 
+#: What a server says that does not write: PostgreSQL's code, and MySQL's and MariaDB's two.
+_READ_ONLY = frozenset({'25006', 1290, 1836})
+
 _REPEATABLE = (db_exc.DBDeadlock, db_exc.DBConnectionError)
 
 
@@ -173,6 +177,25 @@ def _translated() -> Iterator[None]:
         raise
     except (sa.exc.TimeoutError, db_exc.CantStartEngineError) as error:
         raise errors.DatabaseUnavailable() from error
+
+
+@contextlib.contextmanager
+def _writable(connection: sa.Connection) -> Iterator[None]:
+    """A server that only reads is one that was, or will be, the other half of a failover: ask again, anew."""
+    try:
+        yield
+    except (db_exc.DBError, sa.exc.OperationalError) as error:
+        if not _READ_ONLY & _codes(error):
+            raise
+        connection.invalidate()
+        raise _Repeatable(_said(error)) from error
+
+
+def _codes(error: Exception) -> set[object]:
+    """The driver's codes of an error, however it is wrapped."""
+    cause = getattr(error, 'inner_exception', error)
+    original = getattr(cause, 'orig', None)
+    return {getattr(original, 'pgcode', None), *getattr(original, 'args', ())[:1]}
 
 
 def _commit(transaction: sa.RootTransaction, result: Result) -> Result:

@@ -74,6 +74,8 @@ class StepRepository:
                 'error_code': None,
                 'error_message': None,
             }
+        if state is StepState.REVERTING:
+            values['crashes'] = 0  # undoing it has its own attempts
         self._update(import_id, name, values, _OF_ONE_AGAIN if state is StepState.RUNNING else _OF_ONE)
 
     def leave(

@@ -128,6 +128,21 @@ class Run:
         """Seconds between the attempt of this number and the one before."""
         return min(MAX_BACK_OFF, self.plan.backoff * 2 ** (attempt - 2)) if attempt > 1 else 0.0
 
+    @contextlib.contextmanager
+    def working(self, step: str) -> Iterator[None]:
+        """This thread works at the step, or undoes it.
+
+        Its record does not say so: it has one before its turn comes, and from whoever began it.
+        """
+        with self._lock:
+            self._active[step] = self._since[step] = time.monotonic()
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._active.pop(step, None)
+                self._since.pop(step, None)
+
     def sign(self, step: str) -> None:
         """The step is alive."""
         with self._lock:
@@ -143,8 +158,7 @@ class Run:
         with self._lock:
             self._progress[step] = Progress(done, total)
             self._unwritten.add(step)
-            self._active[step] = time.monotonic()
-            self._since.setdefault(step, self._active[step])
+        self.sign(step)
 
     def discards(self, step: str, remove: Callable[[], None]) -> None:
         """What removes the objects of this very epoch, should the claim be lost in this step."""
@@ -180,7 +194,6 @@ class Run:
     def entered(self, step: str) -> None:
         """The step's start was recorded."""
         with self._lock:
-            self._active[step] = self._since[step] = time.monotonic()
             self._progress.pop(step, None)
             self._errors.pop(step, None)
 
@@ -202,8 +215,6 @@ class Run:
     def left(self, step: str) -> None:
         """The step's end was recorded: its results are the import's, whoever runs it."""
         with self._lock:
-            self._active.pop(step, None)
-            self._since.pop(step, None)
             self._unwritten.discard(step)
             self._discards.pop(step, None)
 

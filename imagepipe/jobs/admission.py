@@ -6,6 +6,7 @@ big one, and small ones go by.
 """
 
 import dataclasses
+from collections.abc import Callable, Collection
 
 from imagepipe.db.transaction import Transaction
 
@@ -30,6 +31,8 @@ class Admission:
         self._host = host
         self._bounds = bounds
         self._full = self._big_waits = False
+        #: The imports that run in this worker, those included whose claims were lost in the middle of a step.
+        self.at_work: Callable[[], Collection[str]] = tuple
 
     @property
     def host(self) -> str | None:

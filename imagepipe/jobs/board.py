@@ -5,6 +5,7 @@ import is posted by the transaction that accepts it, so none can be lost, double
 """
 
 import datetime
+import logging
 import math
 import threading
 from collections.abc import Callable, Iterator, Mapping
@@ -15,12 +16,14 @@ from taskflow.jobs import base
 
 from imagepipe import errors
 from imagepipe.db import engines
-from imagepipe.db.database import Database
+from imagepipe.db.database import REFUSALS, Database
 from imagepipe.db.transaction import Transaction
 from imagepipe.domain.event import Event, task_payload
-from imagepipe.domain.import_ import Claim, Import, ImportState, Waiting
+from imagepipe.domain.import_ import Claim, Import, ImportState, StepState, Waiting
 from imagepipe.flows import registry
 from imagepipe.jobs.admission import Admission
+
+LOG = logging.getLogger(__name__)
 
 #: How many unheld imports one look fetches.
 PAGE = 50
@@ -46,6 +49,8 @@ class ImportJob(base.Job):
         self.given_up = given_up
         #: Whether the run had to stop in the middle of a step: that counts as if its worker had died.
         self.interrupted = False
+        #: Whether undoing it has ended so many workers that it is not tried again.
+        self.worn_out = False
         #: Set by claim().
         self.claim: Claim | None = None
         self.record: Import | None = None
@@ -139,8 +144,9 @@ class SQLJobBoard(base.NotifyingJobBoard):
     def _translated(self, call: Callable[..., object], operation: Callable[[Transaction], object]) -> object:
         try:
             return call(operation)
-        except errors.DatabaseUnavailable:
-            exceptions.raise_with_cause(exceptions.JobFailure, 'The SQL jobboard cannot be read')
+        except (errors.DatabaseUnavailable, *REFUSALS):
+            # Anything else would end the loop of the conductor, and nobody would know before its imports end.
+            exceptions.raise_with_cause(exceptions.JobFailure, 'The SQL jobboard cannot be used')
 
     # Jobs.
 
@@ -160,7 +166,9 @@ class SQLJobBoard(base.NotifyingJobBoard):
                 unknown_after=self._unknown_after,
             )
         )
-        return iter([self._job(waiting) for waiting in found])
+        # A run that has lost its claim is done before the same worker begins another of its import.
+        at_work = self._admission.at_work()
+        return iter([self._job(waiting) for waiting in found if waiting.id not in at_work])
 
     def _job(self, waiting: Waiting) -> ImportJob:
         return ImportJob(
@@ -196,7 +204,11 @@ class SQLJobBoard(base.NotifyingJobBoard):
         """Take the import. Raises UnclaimableJob, NotFound."""
         if not (registry.knows(job.flow_version) or job.given_up):
             raise exceptions.UnclaimableJob(f'{job} needs a newer worker')
-        taken = self.write(lambda tx: self._take(tx, job, who))
+        try:
+            taken = self.write(lambda tx: self._take(tx, job, who))
+        except (KeyError, TypeError, ValueError) as error:  # a record that no release has written
+            LOG.exception('The record of import %s cannot be read; others go on', job.uuid)
+            raise exceptions.UnclaimableJob(f'{job} cannot be read') from error
         if taken is None:
             raise exceptions.UnclaimableJob(f'{job} is held by another worker, has ended or must wait')
         job.claim, job.record = taken
@@ -213,13 +225,14 @@ class SQLJobBoard(base.NotifyingJobBoard):
             tx.steps.crashed(import_id)
         exhausted = tx.steps.exhausted(import_id, self._max_attempts)
         if exhausted is not None:
-            # A committed import stays committed: this compare-and-set fails, and it goes forward.
-            tx.imports.revert(
+            # A committed import stays committed, and one that is reverted is so already.
+            reverts = tx.imports.revert(
                 import_id,
                 ImportState.FAILED,
                 step=exhausted.name,
                 error=errors.ImportAttemptsExhausted(step=exhausted.name, attempts=exhausted.crashes),
             )
+            job.worn_out = not reverts and exhausted.state is StepState.REVERTING
         if claim.epoch > 1:
             tx.steps.resumed(import_id, who)
         if tx.imports.to(import_id, [ImportState.ACCEPTED], ImportState.RUNNING):

@@ -112,6 +112,7 @@ class ImportConductor(impl_nonblocking.NonBlockingConductor):
         self._services = services
         self._injected = injected
         self._admission = admission
+        admission.at_work = self._at_work
         self._moment = threading.Event()
         #: Whether the host's conductors take nothing new, and whether this worker never does again.
         self.drained = self.leaving = False
@@ -157,6 +158,9 @@ class ImportConductor(impl_nonblocking.NonBlockingConductor):
         while time.monotonic() < until and any(run is not besides for run, _ in list(self.runs.values())):
             self._moment.wait(0.05)
 
+    def _at_work(self) -> set[str]:
+        return {running.job.uuid for running in list(self._dispatched)}
+
     def _can_claim_more_jobs(self, job: ImportJob) -> bool:
         if self.drained or self.leaving or not super()._can_claim_more_jobs(job):
             return False
@@ -185,10 +189,15 @@ class ImportConductor(impl_nonblocking.NonBlockingConductor):
             error = _hindrance(run)
             if error is not None:
                 self._revert_unrun(run, error)
-                self._finish(run)
-                return True
-            self._execute(run)
-            return self._settle(run)
+            elif job.worn_out:
+                LOG.error(
+                    "Undoing import %s has ended several workers; what it left is the sweeper's", job.uuid
+                )
+            else:
+                self._execute(run)
+                return self._settle(run)
+            self._finish(run)
+            return True
         except (LostClaimError, errors.ClaimLost):
             run.lost.set()
             run.discard_unrecorded()
@@ -274,7 +283,8 @@ class ImportConductor(impl_nonblocking.NonBlockingConductor):
 
     def _finish(self, run: Run) -> None:
         try:
-            clear = resources.clear_staging(self._services, run)
+            with run.working('end'):
+                clear = resources.clear_staging(self._services, run)
         except errors.ImagepipeError as error:
             clear = False
             LOG.warning('Staging of import %s is left to the sweeper: %s', run.claim.import_id, error)

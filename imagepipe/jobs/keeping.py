@@ -99,9 +99,9 @@ class Keeper(threading.Thread):
         for import_id, run in runs.items():
             if import_id in held:
                 run.moved(held[import_id])
-                self._check_stuck(run)
             elif import_id in self._conductor.runs:
                 self._lose(run)
+            self._check_stuck(run)  # one that was lost occupies its place, too
 
     def _seen(self, tx: Transaction) -> None:
         tx.workers.seen(

@@ -59,6 +59,9 @@ class Child:
         try:
             with _deaf():
                 self.process.start()
+        except OSError:
+            self.close()
+            raise
         finally:
             os.close(theirs)
 
@@ -112,8 +115,8 @@ class Supervisor:
         self._count = workers
         self._silence = silence
         self._grace = grace
-        self._stopping = threading.Event()
-        self._draining = False
+        # Not an Event: a signal's handler that sets one may meet its lock held by the thread it interrupts.
+        self._stopping = self._draining = False
         #: Whether a worker has ever worked.
         self._begun = False
         self._refused = False
@@ -129,20 +132,21 @@ class Supervisor:
         self._listen_to_signals()
         gc.freeze()  # what the workers share stays shared
         LOG.info('Conductor starts with %s workers', self._count)
-        while not self._stopping.wait(_LOOK):
+        while not self._stopping:
             if not self._draining:
                 self._start_due()
             for child in self.children:
                 self._watch(child)
             if self._draining and not self._children:
                 break
+            time.sleep(_LOOK)
         self._stop_all()
         LOG.info('Conductor has stopped')
         return not self._refused
 
     def stop(self) -> None:
         """End the workers, gracefully first."""
-        self._stopping.set()
+        self._stopping = True
 
     def drain(self) -> None:
         """Let the workers take nothing new, and end when they are idle."""
@@ -176,8 +180,13 @@ class Supervisor:
         if not self._begun:  # what is wrong with the configuration is told once
             due = [] if self._children else due[:1]
         for number in due:
-            del self._due[number]
-            self._children[number] = Child(self._work, number, self.children)
+            try:
+                self._children[number] = Child(self._work, number, self.children)
+            except OSError as error:  # no process or memory is left: those that run go on
+                LOG.error('Worker %s could not be started: %s', number, error)
+                self._due[number] = now + self._paused(number)
+            else:
+                del self._due[number]
 
     def _watch(self, child: Child) -> None:
         child.listen()
@@ -200,10 +209,16 @@ class Supervisor:
         if status == EXIT_MISCONFIGURED and not self._begun:
             self._refused = True
             self.stop()
-        short = child.age < _SHORT_LIFE
-        pause = min(_MAX_PAUSE, self._pauses.get(child.number, 0.5) * 2) if short else 0.0
-        self._pauses[child.number] = max(pause, 0.25)
-        self._due[child.number] = time.monotonic() + pause
+        if child.age >= _SHORT_LIFE:
+            self._pauses.pop(child.number, None)
+            self._due[child.number] = time.monotonic()
+        else:
+            self._due[child.number] = time.monotonic() + self._paused(child.number)
+
+    def _paused(self, number: int) -> float:
+        """Seconds before the next attempt: longer after each short life."""
+        pause = self._pauses[number] = min(_MAX_PAUSE, self._pauses.get(number, 0.5) * 2)
+        return pause
 
     def _stop_all(self) -> None:
         children = self.children

@@ -50,7 +50,7 @@ class Step(task.Task):
 
     def execute(self, run: Run, **kwargs: object) -> object:
         """Run `work` under a trace point; its error is recorded with the step."""
-        with run.logged(), self._traced(run, 'execute'):
+        with run.logged(), run.working(self.name), self._traced(run, 'execute'):
             try:
                 with run.let_go():
                     if self.cancellable:
@@ -80,7 +80,7 @@ class Step(task.Task):
         kwargs.pop('flow_failures', None)
         if run.state is ImportState.COMMITTED or run.lost.is_set():
             return
-        with run.logged(), self._traced(run, 'revert'):
+        with run.logged(), run.working(self.name), self._traced(run, 'revert'):
             try:
                 self.undo(run=run, **kwargs)
             except Exception as error:  # noqa: BLE001  an edge: a revert that raises strands all before it

@@ -1,5 +1,6 @@
 """Interruptions are counted per step; what cannot be run is given up or left alone, and hinders nobody."""
 
+import dataclasses
 import json
 import signal
 
@@ -87,8 +88,17 @@ class AttemptsTestCase(testtools.TestCase):
 
     def test_an_interrupted_revert_keeps_its_cause(self) -> None:
         story = self.story(refusing=('cheap',))
-        self.interrupt(story, 'stage:revert.inside', 4)
+        self.interrupt(story, 'stage:revert.inside', 2)
         self.end(story, REFUSED)
+
+    def test_a_revert_that_kills_its_workers_is_left_to_the_sweeper(self) -> None:
+        # The attempts of the step itself are not those of undoing it.
+        story = self.story(stores=('fast',))
+        self.interrupt(story, 'store:fast:execute.inside', 3)
+        self.interrupt(story, 'store:fast:revert.inside', 3)
+        story.workers.start(point='store:fast:revert.inside')
+        story.wait_end()
+        check_aftermath(story, dataclasses.replace(EXHAUSTED, swept=True))
 
     def test_a_graceful_stop_never_counts(self) -> None:
         story = self.story(

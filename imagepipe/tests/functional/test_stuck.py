@@ -5,7 +5,8 @@ import testtools
 from imagepipe.domain import steps
 from imagepipe.domain.import_ import ImportState
 from imagepipe.jobs.supervisor import EXIT_STUCK
-from imagepipe.tests.fixtures.stories import Ending, Story, check_aftermath
+from imagepipe.operations import imports
+from imagepipe.tests.fixtures.stories import ADMIN, Ending, Story, check_aftermath
 from imagepipe.tests.fixtures.workers import wait_until
 
 EXHAUSTED = Ending(state=ImportState.FAILED, error_code='imagepipe.import.attempts_exhausted')
@@ -38,6 +39,29 @@ class StuckStoreTestCase(testtools.TestCase):
         self.assertEqual(EXIT_STUCK, worker.wait())
         story.workers.start()
         self.assertEqual(ImportState.SUCCEEDED, story.wait_end().state)
+        check_aftermath(story, Ending())
+
+    def test_a_step_that_was_begun_by_another_worker_is_watched_too(self) -> None:
+        story = self.story()
+        story.workers.start(point='store:fast:execute.inside').wait_killed()
+        story.expire()
+        worker = story.workers.start(silent=(story.image_id,))
+        story.workers.wait_event(story.image_id, 'hangs')
+        self.assertEqual(EXIT_STUCK, worker.wait())
+        story.workers.start()
+        self.assertEqual(ImportState.SUCCEEDED, story.wait_end().state)
+        check_aftermath(story, Ending())
+
+    def test_an_import_that_is_taken_away_is_not_begun_again_beside_itself(self) -> None:
+        story = self.story()
+        worker = story.workers.start(hanging=(story.image_id,))
+        story.workers.wait_event(story.image_id, 'hangs')
+        imports.release(story.services, ADMIN, story.import_id)
+        self.assertEqual(EXIT_STUCK, worker.wait(), 'its step still has its place there')
+        self.assertEqual(1, story.record.epoch)
+        story.workers.start()
+        self.assertEqual(ImportState.SUCCEEDED, story.wait_end().state)
+        self.assertEqual(2, story.record.epoch)
         check_aftermath(story, Ending())
 
     def test_neighbours_finish_elsewhere_and_the_stuck_import_ends_by_attempts(self) -> None:

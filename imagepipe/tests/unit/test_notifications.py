@@ -114,6 +114,21 @@ class SenderTest(WithScenarios, testtools.TestCase):
         self.db.run(lambda tx: tx.outbox.hasten())
         self.assertEqual(0, self.sender.deliver())
 
+    def test_letters_that_a_slow_broker_has_not_taken_in_time_are_another_senders(self):
+        self.post({'n': 1}, {'n': 2}, {'n': 3})
+        self.a_sender('slow', lease=0.0).deliver()
+        self.assertEqual([{'n': 1}], self.payloads())
+        self.assertEqual(2, self.sender.deliver())
+        self.assertEqual([{'n': 1}, {'n': 2}, {'n': 3}], self.payloads())
+
+    def test_a_sender_that_stops_gives_back_what_it_has_not_sent(self):
+        self.post({'n': 1}, {'n': 2}, {'n': 3})
+        ending = self.a_sender('ending')
+        ending._done.set()
+        ending.deliver()
+        self.assertEqual(2, self.sender.deliver())
+        self.assertEqual([{'n': 1}, {'n': 2}, {'n': 3}], self.payloads())
+
     def test_a_letter_that_was_not_taken_waits(self):
         sender = self.a_sender('patient', retry_wait=100.0)
         self.broker.away = True
