@@ -197,7 +197,7 @@ class Import:
     source_image: RemoteImage | None = None
     #: The right of the service to act as the import's user, until the import has ended.
     trust_id: str | None = None
-    source_resume: Mapping[str, str] | None = None
+    source_resume: Mapping[str, str | int] | None = None
     source_size: int | None = None
     reserved: int = 0
     staged: Mapping[str, int] = dataclasses.field(default_factory=dict)

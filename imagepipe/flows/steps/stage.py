@@ -59,7 +59,9 @@ class Download(Step):
         staging.discard(name)
         with contextlib.ExitStack() as stack:
             prefix, download = self._open(run, staging, source, stack)
-            self._remember(run, download)
+            if prefix is None:
+                self._discard_earlier(run, staging)
+            self._remember(run, download, continued=prefix is not None)
             room = rooms.open(run, self.name, download.total)
             received = intake.to_staging(
                 name,
@@ -93,16 +95,25 @@ class Download(Step):
         # After a reboot, the end of a file that was never synced may be holes.
         if known is None or known['boot'] != _boot():
             return None
-        for name in reversed(run.object_names(PART)[:-1]):
+        for name in reversed(run.object_names(PART)[self._since(run) - 1 : -1]):
             found = staging.identity(name)
             if found is not None and found['size'] > 0:
                 return stack.enter_context(staging.open(name))
         return None
 
-    def _remember(self, run: Run, download: object) -> None:
-        if download.resumable:
-            resume = {'validator': download.validator, 'boot': _boot()}
-            run.db.run(lambda tx: tx.imports.record(run.claim.import_id, source_resume=resume))
+    def _since(self, run: Run) -> int:
+        """The first epoch whose bytes are of the version that is known; this one where none was told."""
+        return run.record.source_resume.get('since', run.claim.epoch)
+
+    def _remember(self, run: Run, download: object, *, continued: bool) -> None:
+        """What continues this download, and since which epoch bytes are of its version.
+
+        It does not count on the files of earlier epochs being gone: a frozen worker may yet write one.
+        """
+        since = self._since(run) if continued else run.claim.epoch
+        resume = {'validator': download.validator, 'boot': _boot(), 'since': since}
+        known = resume if download.resumable else None
+        run.db.run(lambda tx: tx.imports.record(run.claim.import_id, source_resume=known))
 
     def _discard_earlier(self, run: Run, staging: object) -> None:
         for earlier in run.object_names(PART)[:-1]:

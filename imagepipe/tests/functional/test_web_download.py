@@ -6,6 +6,7 @@ requests, images, sources.
 
 import dataclasses
 import os
+import pathlib
 import sys
 import threading
 from collections.abc import Mapping
@@ -321,15 +322,33 @@ class DeadWorkerTestCase(testscenarios.WithScenarios, testtools.TestCase):
         self.assertTrue(0 < left < len(SOME), left)
         return import_id, left
 
-    def go_on(self, import_id: str) -> Mapping[str, object]:
-        """The dead worker's claim runs out, and another worker ends the import."""
+    def expire(self) -> None:
+        """The dead worker's claim runs out."""
 
-        def expire(tx: Transaction) -> None:
+        def change(tx: Transaction) -> None:
             tx.connection.execute(sa.update(schema.imports).values(claim_expires=0.0))
 
-        self.pipe.services.db.run(expire)
+        self.pipe.services.db.run(change)
+
+    def go_on(self, import_id: str) -> Mapping[str, object]:
+        """Another worker ends the import."""
+        self.expire()
         self.pipe.work()
         return self.pipe.succeed(import_id)
+
+    def known(self, import_id: str) -> Mapping[str, object] | None:
+        """What continues the download."""
+        return self.pipe.services.db.read(lambda tx: tx.imports.get(import_id)).source_resume
+
+    def die_again(self, import_id: str, data: bytes, fault: Fault) -> None:
+        """One more worker, killed when it knows the source's version and has written none of its data."""
+        pipe = self.pipe
+        self.expire()
+        pipe.serve(self.image_id, data, fault)
+        version = pipe.source.resources[f'/{self.image_id}'].etag or None
+        worker = self.useFixture(WorkersFixture(self, pipe.cloud)).start()
+        wait_until(lambda: (self.known(import_id) or {}).get('validator') == version, 'it knows the version')
+        worker.kill()
 
     def test_the_next_one_continues_and_hashes_what_was_there(self):
         import_id, left = self.die()
@@ -349,6 +368,28 @@ class DeadWorkerTestCase(testscenarios.WithScenarios, testtools.TestCase):
         ranges = [request.range for request in self.pipe.source.requests_to(f'/{self.image_id}')]
         self.assertEqual([None, f'bytes={left}-', None], ranges)
         self.check(found, other)
+
+    def test_two_versions_are_not_joined_whoever_dies_meanwhile(self):
+        import_id, left = self.die()
+        (first,) = self.pipe.staged()
+        other = some_bytes(2 * MIB + 5)
+        self.die_again(import_id, other, Fault(stall_after=1000))
+        self.assertNotIn(first, self.pipe.staged())
+        # As if the first one had only been frozen.
+        pathlib.Path(self.pipe.cloud.path('staging', first)).write_bytes(SOME[:left])
+        self.pipe.serve(self.image_id, other)
+        found = self.go_on(import_id)
+        self.assertIsNone(self.pipe.source.requests_to(f'/{self.image_id}')[-1].range)
+        self.check(found, other)
+
+    def test_a_version_that_cannot_be_known_again_is_joined_to_nothing(self):
+        import_id, _ = self.die()
+        fault = Fault(stall_after=1000, etag='', last_modified='')
+        self.die_again(import_id, some_bytes(2 * MIB + 5), fault)
+        self.pipe.serve(self.image_id, SOME)
+        found = self.go_on(import_id)
+        self.assertIsNone(self.pipe.source.requests_to(f'/{self.image_id}')[-1].range)
+        self.check(found, SOME)
 
     def test_a_source_without_validator_is_read_anew(self):
         import_id, _ = self.die(Fault(etag='', last_modified=''))
