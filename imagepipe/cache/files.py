@@ -80,7 +80,7 @@ class CacheDirectory:
             return None
         try:
             return Copy(self, os.open(self.root / image_id, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC))
-        except FileNotFoundError:
+        except (FileNotFoundError, IsADirectoryError):
             return None
         except OSError as error:
             LOG.warning('The copy of image %s cannot be read: %s', image_id, error)

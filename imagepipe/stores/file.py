@@ -324,11 +324,17 @@ def _link(staged: StagedFile, temporary: Path) -> bool:
 
 
 class StoredFile:
-    """A seekable reader with fileno(), so that a server can send it without copying."""
+    """A seekable reader with fileno(), so that a server can send it without copying.
+
+    The descriptor is its own, also when it is of no file and this raises OSError.
+    """
 
     def __init__(self, store: FileStore, fd: int) -> None:
         self._store = store
-        self._file = open(fd, 'rb', buffering=0)  # noqa: SIM115  closed by close()
+        with contextlib.ExitStack() as undo:
+            undo.callback(os.close, fd)
+            self._file = open(fd, 'rb', buffering=0)  # noqa: SIM115  closed by close()
+            undo.pop_all()
 
     def read(self, size: int = -1) -> bytes:
         with self._store.translated():

@@ -52,6 +52,12 @@ class WhoIsAnsweredTest(CacheCase):
             self.assertEqual(code, response.status_int)
         self.assertEqual(0, self.records()[image_id].hits)
 
+    def test_the_name_of_a_directory_is_no_image_and_leaves_nothing_open(self):
+        self.assertEqual(404, self.api.call('GET', '/v2/images/incomplete/file').status_int)
+        links = [f'/proc/self/fd/{number}' for number in os.listdir('/proc/self/fd')]
+        opened = {os.readlink(link) for link in links if os.path.lexists(link)}
+        self.assertNotIn(str(self.directory / 'incomplete'), opened)
+
     def test_a_deactivated_image_is_not_served_from_it_to_anybody(self):
         image_id = self.cached()
         self.set_status(image_id, Status.DEACTIVATED)
