@@ -34,9 +34,11 @@ class CinderStore(GlanceStore):
         return url
 
     def discard(self, name: str) -> None:
+        """A volume that Cinder is deleting already would be refused, and goes by itself."""
         with Border(self.id):
             for volume in self._volumes(name=_PREFIX + name):
-                volume.delete()
+                if volume.status != 'deleting':
+                    volume.delete()
 
     def names(self, prefix: str = '') -> Iterator[str]:
         with Border(self.id):

@@ -72,13 +72,21 @@ class Storing(Step):
         name = self._name(run)
         run.discards(self.name, lambda: store.discard(name))
         run.db.run(lambda tx: self._begin(tx, run, name, size))
-        for earlier in self._names(run):
-            store.discard(earlier)
+        self._discard_earlier(run, store)
+        store.discard(name)
         url = write(store, name)
         found = store.size(url)
         if found != size:
             raise errors.StoredDataDiffers(store=self._target.store)
         return url
+
+    def _discard_earlier(self, run: Run, store: object) -> None:
+        """What a dead worker wrote. A store may hold on to that for a while: it keeps nobody from writing."""
+        for earlier in self._names(run)[:-1]:
+            try:
+                store.discard(earlier)
+            except errors.ImagepipeError as error:
+                LOG.warning('%s in store %s is left to the sweeper: %s', earlier, self._target.store, error)
 
     def _begin(self, tx: 'Transaction', run: Run, name: str, size: int) -> None:
         """Record what is about to be written, and tell it once."""

@@ -8,10 +8,13 @@ import pathlib
 import shutil
 import threading
 
+import sqlalchemy as sa
 import testscenarios
 import testtools
 
 from imagepipe import errors
+from imagepipe.db import schema
+from imagepipe.domain import names
 from imagepipe.jobs.sweeper import Sweeper
 from imagepipe.stores.file import UNFINISHED
 from imagepipe.stores.memory import InMemoryStore
@@ -38,6 +41,19 @@ class ShortStore(InMemoryStore):
         url = super().put(name, stream, size)
         self.contents[name] = self.contents[name][:-1]
         return url
+
+
+class HoldingStore(InMemoryStore):
+    """Does not let go of some objects, as RBD does while the writer's watch lives on."""
+
+    def __init__(self, store_id: str) -> None:
+        super().__init__(store_id)
+        self.held: set[str] = set()
+
+    def discard(self, name: str) -> None:
+        if name in self.held:
+            raise errors.StoreInUse(image_id='', store=self.id)
+        super().discard(name)
 
 
 class Case(testtools.TestCase):
@@ -254,6 +270,29 @@ class ShortStoreTestCase(Case):
         _, import_id = self.begin(pipe, stores=['short', 'fast'])
         found = pipe.fail(import_id, 'imagepipe.store.data_differs', step='store:short')
         self.assertEqual("Store 'short' holds other data than was sent to it.", found['error']['message'])
+
+
+class HoldingStoreTestCase(Case):
+    """A worker has died while it wrote, and the store does not know yet."""
+
+    def test_the_next_worker_writes_and_the_sweeper_removes_what_the_dead_one_wrote(self):
+        store = HoldingStore('held')
+        pipe = self.useFixture(PipelineFixture(self, memory=(store,), works=False))
+        image_id, import_id = self.begin(pipe, stores=['held', 'fast'])
+        pipe.services.db.run(
+            lambda tx: tx.connection.execute(sa.update(schema.imports).values(epoch=1))  # the dead one's
+        )
+        left = names.object_name(image_id, import_id, 1, 'raw')
+        store.contents[left] = DATA[:1000]
+        store.held.add(left)
+        pipe.work()
+        found = pipe.succeed(import_id)
+        self.assertEqual(1, step(found, 'store:held')['attempt'])
+        self.assertEqual(DATA, pipe.download(image_id))
+        self.assertIn(left, store.contents)
+        store.held.clear()
+        pipe.sweep()
+        pipe.check_records()
 
 
 class LostStagingTestCase(testscenarios.WithScenarios, Case):
