@@ -12,7 +12,8 @@ OPTS = [
         help="""
 Seconds after which an upload that gives no sign is ended by the sweeper: its
 bytes are removed and the image is queued again. Whoever receives an upload
-prolongs its lease while bytes come, so keep this above client_timeout.
+prolongs its lease, also while no bytes move, for as long as client_timeout and
+store_timeout allow.
 """,
     ),
     cfg.IntOpt(
@@ -48,7 +49,8 @@ connection is closed.
         min=1,
         help="""
 Seconds that a store may take for one piece of an upload that is streamed into
-it, and for completing it, before the upload fails with 503.
+it, and for completing it, before the upload fails with 503. The lease of an
+upload that waits longer than that for a disk is not prolonged any more.
 """,
     ),
     cfg.FloatOpt(

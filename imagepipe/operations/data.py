@@ -1,7 +1,7 @@
 """Receiving an image's data: PUT file and PUT stage, as recorded transfers."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from oslo_utils import uuidutils
@@ -81,7 +81,7 @@ def upload(
     image, transfer = services.db.run(begin)
     arrival = _Arrival(body, size, terms)
     keeper = transfers.Keeper(services, transfer, terms.limits)
-    _undone_on_failure(services, transfer, lambda: _receive(services, keeper, image, arrival))
+    _undone_on_failure(services, keeper, lambda: _receive(services, keeper, image, arrival))
 
 
 def stage(
@@ -119,7 +119,7 @@ def stage(
     transfer = services.db.run(begin)
     arrival = _Arrival(body, size, terms)
     keeper = transfers.Keeper(services, transfer, terms.limits)
-    _undone_on_failure(services, transfer, lambda: _receive_staged(services, keeper, arrival))
+    _undone_on_failure(services, keeper, lambda: _receive_staged(services, keeper, arrival))
 
 
 def known_size(content_length: int | None, announced_size: int | None) -> int | None:
@@ -163,9 +163,11 @@ def _new_staging(services: 'Services', image: Image, size: int | None) -> Transf
     )
 
 
-def _undone_on_failure(services: 'Services', transfer: Transfer, receive: object) -> None:
+def _undone_on_failure(services: 'Services', keeper: transfers.Keeper, receive: Callable[[], None]) -> None:
+    transfer = keeper.transfer
     try:
-        receive()
+        with keeper.kept():
+            receive()
     except errors.TransferLost as error:
         found = transfers.lost(services, transfer)
         transfers.withdraw(services, transfer, found)

@@ -7,7 +7,9 @@ its bytes are gone, so that whoever finds a dead process's row knows what to rem
 import contextlib
 import dataclasses
 import logging
+import threading
 import time
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from oslo_utils import uuidutils
@@ -85,7 +87,7 @@ class Keeper:
 
     Prolongs the lease every third of it, or every few seconds, which is also how soon an upload
     learns that its image was deleted; reserves room for data of unknown size in steps, within the
-    limits that were read before the first byte.
+    limits that were read before the first byte. Within kept() a thread prolongs it too.
     Raises TransferLost, ImageGone, QuotaExceeded, StagedQuotaExceeded, StagingFull.
     """
 
@@ -94,6 +96,7 @@ class Keeper:
         self._services = services
         self._limits = limits
         self._lease = services.conf.transfers.lease_seconds
+        self._patience = max(services.conf.transfers.store_timeout, services.conf.transfers.client_timeout)
         self._extend()
 
     def __call__(self, total: int) -> None:
@@ -117,6 +120,36 @@ class Keeper:
     def moving(self, _total: int) -> None:
         """The same for bytes that were counted before, on their way into a store."""
         self(0)
+
+    @contextlib.contextmanager
+    def kept(self) -> Iterator[None]:
+        """The lease is prolonged within while no bytes move: while a store completes, or a disk writes.
+
+        For as long as the slower of client and store may take: what hangs for ever is given up. That the
+        transfer was lost is not told here: the next call tells it, and at last the commit.
+        """
+        over = threading.Event()
+        name = f'lease-{self.transfer.id}'
+        thread = threading.Thread(target=self._prolong, args=(over,), name=name, daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            over.set()
+            thread.join()
+
+    def _prolong(self, over: threading.Event) -> None:
+        pause = self._lease / 3
+        while not over.wait(pause) and (began := time.monotonic()) < self._moved + self._patience:
+            try:
+                if not self._services.db.run(lambda tx: tx.transfers.renew(self.transfer, self._lease)):
+                    return
+            except errors.DatabaseUnavailable as error:
+                LOG.warning('The lease of transfer %s could not be prolonged: %s', self.transfer.id, error)
+                pause = min(_AGAIN, self._lease / 3)
+            else:
+                self._expires = max(self._expires, began + self._lease)
+                pause = self._lease / 3
 
     def _reserve(self, needed: int) -> None:
         try:
@@ -142,7 +175,7 @@ class Keeper:
         self._extend()
 
     def _extend(self) -> None:
-        now = time.monotonic()
+        self._moved = now = time.monotonic()
         self._due = now + min(self._lease / 3, _LOOK)
         self._expires = now + self._lease
 

@@ -7,6 +7,7 @@ import os
 import threading
 import uuid
 from collections.abc import Callable, Mapping
+from concurrent import futures
 
 import sqlalchemy as sa
 import testscenarios
@@ -24,6 +25,7 @@ from imagepipe.stores.memory import InMemoryStore
 from imagepipe.stores.store import Stores
 from imagepipe.tests.fixtures.databases import DATABASES
 from imagepipe.tests.fixtures.services import ServicesFixture
+from imagepipe.tests.fixtures.workers import wait_until
 
 MIB = 1 << 20
 NOTHING = ('size', 'virtual_size', 'checksum', 'os_hash_algo', 'os_hash_value')
@@ -52,6 +54,7 @@ class DataCase(testtools.TestCase):
 
     overrides: Mapping[str, object] = {}
     database_kind = 'sqlite'
+    patience = 5
 
     def setUp(self) -> None:
         super().setUp()
@@ -77,13 +80,13 @@ class DataCase(testtools.TestCase):
             staging=services.staging,
             rules=services.inspection_rules,
             algorithms=('sha512', 'sha256'),
-            patience=5,
+            patience=self.patience,
         )
         return dataclasses.replace(services, stores=stores, intake=intake)
 
     def nothing_hangs(self) -> None:
         for thread in threading.enumerate():
-            if thread.name.startswith(('put-', 'sink-')):
+            if thread.name.startswith(('put-', 'sink-', 'lease-')):
                 thread.join(10)
                 self.assertFalse(thread.is_alive(), f'{thread.name} is still there')
 
@@ -432,6 +435,89 @@ class LostLeaseTest(DataCase):
         self.assertEqual([None], lost)
         self.assertEqual(Status.ACTIVE, self.find(image_id).status)
         self.assertEqual(b'kept', self.downloaded(image_id))
+
+
+class Away:
+    """A database that cannot be used a few times by whoever prolongs a lease."""
+
+    def __init__(self, database: object) -> None:
+        self._database = database
+        self.left = 2
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._database, name)
+
+    def run(self, operation: Callable) -> object:
+        if self.left and threading.current_thread().name.startswith('lease-'):
+            self.left -= 1
+            raise errors.DatabaseUnavailable()
+        return self._database.run(operation)
+
+
+class SlowStoreCase(DataCase):
+    """A store that has all of the data, and takes longer than a lease for its last word."""
+
+    overrides = {'transfers.lease_seconds': 3}
+    patience = 60
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.requests = futures.ThreadPoolExecutor(1)
+        self.addCleanup(self.requests.shutdown)
+        self.gate = threading.Event()
+        self.addCleanup(self.gate.set)
+        self.far.hang_on_put(self.gate)
+        self.image_id = self.image()
+
+    def send(self) -> futures.Future:
+        """An upload of which the store has every byte."""
+        sending = self.requests.submit(self.upload, self.image_id, b'x' * 10, store='far', content_length=10)
+        self.assertTrue(self.far.hanging.wait(30))
+        return sending
+
+    def until_let_go(self) -> None:
+        wait_until(
+            lambda: not any(thread.name.startswith('lease-') for thread in threading.enumerate()),
+            'nobody prolongs the lease',
+        )
+
+
+class SlowStoreTest(SlowStoreCase):
+    def expires(self) -> float:
+        with self.services.db.engine.connect() as connection:
+            return connection.execute(sa.select(schema.transfers.c.expires)).scalar_one()
+
+    def test_the_upload_is_kept_alive(self) -> None:
+        away = Away(self.services.db)
+        self.services = dataclasses.replace(self.services, db=away)
+        sending = self.send()
+        first = self.expires()
+        wait_until(lambda: self.expires() > first + self.overrides['transfers.lease_seconds'], 'it is kept')
+        self.assertEqual((0, 0), (away.left, transfers.sweep(self.services)))
+        self.gate.set()
+        sending.result(30)
+        self.assertEqual(b'x' * 10, self.downloaded(self.image_id))
+
+    def test_an_upload_that_was_ended_is_not(self) -> None:
+        sending = self.send()
+        deletion.delete(self.services, self.context, self.image_id)
+        self.until_let_go()
+        self.gate.set()
+        self.assertRaises(errors.ImageGone, sending.result, 30)
+        self.assertEqual(([], []), (self.leftovers(), self.rows(self.image_id)))
+
+
+class DeadStoreTest(SlowStoreCase):
+    overrides = {
+        'transfers.lease_seconds': 3,
+        'transfers.store_timeout': 1,
+        'transfers.client_timeout': 1,
+    }
+
+    def test_an_upload_that_hangs_for_ever_is_given_up(self) -> None:
+        sending = self.send()
+        self.until_let_go()
+        self.assertFalse(sending.done())
 
 
 class StageTest(testscenarios.WithScenarios, DataCase):
