@@ -46,6 +46,7 @@ class Answer:
 
     def read1(self, size: int) -> bytes:
         """Up to `size` bytes, as they come; b'' is the end of the body or of the connection."""
+        self._pace.asked(size)
         try:
             piece = self._response.read1(size)
         except http.client.HTTPException:

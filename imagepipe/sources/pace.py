@@ -42,6 +42,10 @@ class HeadGuard:
             raise errors.SourceUnavailable(reason=Reason.NO_ANSWER)
 
 
+#: Bytes that may come with a piece of the body and are none of it: chunk extensions, trailers, read-ahead.
+FRAMING = 2 << 20
+
+
 class Pace:
     """The body: at least `min_rate` bytes a second of body over each window of waiting."""
 
@@ -50,13 +54,21 @@ class Pace:
         self._window = window
         self._bytes = 0
         self._waited = 0.0
+        self._left = FRAMING
+
+    def asked(self, count: int) -> None:
+        """The reader wants up to so many bytes of body."""
+        self._left = count + FRAMING
 
     def delivered(self, count: int) -> None:
         """So many bytes of body reached the reader; framing does not count."""
         self._bytes += count
 
     def received(self, count: int) -> None:
-        """Raw bytes prove nothing: chunk extensions and trailers can go on for ever."""
+        """Raw bytes prove nothing: chunk extensions and trailers can go on for ever, faster than we read."""
+        self._left -= count
+        if self._left < 0:
+            raise errors.SourceUnusable(reason=Reason.HEADERS)
 
     def waited(self, seconds: float) -> None:
         self._waited += seconds

@@ -41,6 +41,7 @@ class Wire(io.RawIOBase):
         return io.BufferedReader(self, BUFFER)
 
     def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
+        self._watch.check()  # a source that is faster than we are is never waited for
         count = self._attempt(lambda: self._connection.recv_into(buffer), select.POLLIN)
         self.guard.received(count)
         return count

@@ -8,6 +8,7 @@ from imagepipe import errors
 from imagepipe.sources import pace
 from imagepipe.sources.reasons import Reason
 from imagepipe.sources.watch import SLICE, Watch
+from imagepipe.sources.wire import Wire
 from imagepipe.tests.fixtures.fetching import FetcherTestCase, some_bytes
 from imagepipe.tests.fixtures.http_server import Fault
 
@@ -82,6 +83,20 @@ class TimeTest(FetcherTestCase):
             guard = pace.Pace(min_rate=1, window=0.01)
             guard.received(len(head + endless))
             self.assertRaises(errors.SourceStalled, guard.waited, 0.02)
+
+    def test_trailers_without_end_are_given_up_however_fast_they_come(self):
+        self.server.serve('/image', DATA, fault=Fault(endless_trailers=True))
+        download = self.open(self.server.url('/image'))
+        self.assertEqual(DATA, download.read(len(DATA)))
+        error = self.assertRaises(errors.SourceUnusable, download.read)
+        self.assertEqual((Reason.HEADERS, False), (error.facts['reason'], error.transient))
+
+    def test_framing_is_bounded_for_each_piece_and_not_for_all(self):
+        guard = pace.Pace(min_rate=0, window=1)
+        for _ in range(3):
+            guard.asked(5 * pace.FRAMING)
+            guard.received(6 * pace.FRAMING)
+        self.assertRaises(errors.SourceUnusable, guard.received, 1)
 
     def test_a_slow_reader_does_not_make_a_slow_source(self):
         self.server.serve('/image', DATA)
@@ -183,6 +198,18 @@ class CancelTest(FetcherTestCase):
         self.server.serve('/image', DATA, fault=Fault(stall_after=0))
         self.cancel_when(self.server.stalled)
         self.assertRaises(errors.ImportCancelled, self.open, self.server.url('/image'))
+
+    def test_while_what_comes_is_never_waited_for(self):
+        ours, theirs = socket.socketpair()
+        self.addCleanup(theirs.close)
+        ours.setblocking(False)
+        theirs.sendall(b'0\r\n')
+        watch = Watch(cancelled=self.cancel.is_set, total=LONG)
+        wire = Wire(ours, watch=watch, seconds=LONG, guard=pace.Pace(min_rate=0, window=LONG))
+        self.addCleanup(wire.close)
+        self.assertEqual(b'0', wire.read(1))
+        self.cancel.set()
+        self.assertRaises(errors.ImportCancelled, wire.read, 1)
 
     def test_while_the_data_does_not_come(self):
         self.server.serve('/image', DATA, fault=Fault(stall_after=1000))
