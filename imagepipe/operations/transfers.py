@@ -254,11 +254,14 @@ def requeue(services: 'Services', tx: 'Transaction', image: Image, reason: str |
 def remove_bytes(services: 'Services', transfer: Transfer) -> None:
     """Remove what an ended transfer left, then its row. Raises what store and staging raise.
 
-    What is staged on another host is left, with the row, to that one's sweeper.
+    What is staged on another host is left, with the row, to that one's sweeper; the row stays, too, when
+    a store may yet write what was given up: the sweeper looks again after the lease.
     """
     here = transfer.reachable_from(services.host)
-    services.intake.discard(transfer.object_name, store_id=transfer.store, staged=here and staged(transfer))
-    if not here:
+    gone = services.intake.discard(
+        transfer.object_name, store_id=transfer.store, staged=here and staged(transfer)
+    )
+    if not (here and gone):
         return
 
     def forget(tx: 'Transaction') -> None:

@@ -69,6 +69,8 @@ class Intake:
         self._rules = rules
         self._patience = patience
         self._carried = carried
+        #: Names that a store may yet write, although their transfers have failed.
+        self._late: set[str] = set()
 
     def straight(self, store_id: str, size: int | None) -> bool:
         """Whether data of this size goes into the store as it comes.
@@ -136,9 +138,12 @@ class Intake:
         inspect: bool,
         also: Sequence[str] = (),
     ) -> Received:
-        """Straight into a store; after an error, SizeMismatch too, the caller discards what is there."""
+        """Straight into a store; after an error, SizeMismatch too, the caller discards what is there.
+
+        The name is never used again.
+        """
         body = body if size is None else _announced(body, size)
-        sink = self._put_sink(store_id, name, size)
+        sink = self._put_sink(store_id, name, size, late=self._late)
         wanted = [*self._algorithms, *also]
         received = self._pass(
             name, body, [sink], limit=limit, progress=progress, inspect=inspect, algorithms=wanted
@@ -187,12 +192,16 @@ class Intake:
         with _Watched(self.staging.path(name), progress) as staged:
             return self._stores[store_id].put(name, staged, staged.size)
 
-    def discard(self, name: str, *, store_id: str | None, staged: bool) -> None:
-        """Nothing of this name is left, in the store and in staging. Raises what they raise."""
+    def discard(self, name: str, *, store_id: str | None, staged: bool) -> bool:
+        """Nothing of this name is left, in the store and in staging. Raises what they raise.
+
+        Whether nothing can come any more: a store may still hold on to what it was given up for.
+        """
         if store_id is not None and store_id in self._stores:
             self._stores[store_id].discard(name)
         if staged:
             self.staging.discard(name)
+        return name not in self._late
 
     def discard_staged(self, name: str) -> None:
         """Remove the staged file after its bytes are a store's; what fails is left to the sweeper."""
@@ -211,9 +220,11 @@ class Intake:
             received.verdict, disk_format=disk_format, container_format=container_format, rules=self._rules
         )
 
-    def _put_sink(self, store_id: str, name: str, size: int | None) -> PutSink:
+    def _put_sink(
+        self, store_id: str, name: str, size: int | None, *, late: set[str] | None = None
+    ) -> PutSink:
         store = self._stores[store_id]
-        return PutSink(store, name, size, patience=self._patience, carried=self._carried)
+        return PutSink(store, name, size, patience=self._patience, late=late, carried=self._carried)
 
     def _pass(
         self,

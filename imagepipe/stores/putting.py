@@ -24,8 +24,10 @@ class PutSink:
     """Runs store.put() in a thread of its own; `url` is known after close().
 
     patience: seconds that the store may take for one chunk, and for its last word, before the
-    transfer fails with StoreTransient. What a failed put left is the caller's to discard. carried: gives
-    put() in its thread the trace of the thread that makes this.
+    transfer fails with StoreTransient. What a failed put left is the caller's to discard. late: has the
+    name from an abort() that did not see put() end until it has ended, and what it wrote was discarded;
+    only for names that nobody writes again. carried: gives put() in its thread the trace of the thread
+    that makes this.
     """
 
     def __init__(
@@ -35,6 +37,7 @@ class PutSink:
         size: int | None,
         *,
         patience: float,
+        late: set[str] | None = None,
         carried: Carried | None = None,
     ) -> None:
         self.url: str | None = None
@@ -42,6 +45,7 @@ class PutSink:
         self._name = name
         self._size = size
         self._patience = patience
+        self._late = late
         self._feed = _Feed()
         self._error: BaseException | None = None
         self._ended = threading.Event()
@@ -67,6 +71,7 @@ class PutSink:
             LOG.warning(
                 'Store %s still holds on to %s, whose transfer has failed', self._store.id, self._name
             )
+            self._note_late()
 
     def _offer(self, item: bytes | None) -> None:
         if not self._started:
@@ -96,6 +101,25 @@ class PutSink:
             self._error = error
         finally:
             self._ended.set()
+            self._clear_late()
+
+    # Whichever of these two comes second sees what the other has set.
+
+    def _note_late(self) -> None:
+        if self._late is not None:
+            self._late.add(self._name)
+            if self._ended.is_set():
+                self._late.discard(self._name)
+
+    def _clear_late(self) -> None:
+        if self._late is None or self._name not in self._late:
+            return
+        try:
+            self._store.discard(self._name)
+        except errors.ImagepipeError as error:
+            LOG.warning('%s in store %s is left to the sweeper: %s', self._name, self._store.id, error)
+        finally:
+            self._late.discard(self._name)
 
 
 class _Feed:

@@ -312,24 +312,48 @@ class UploadRefusedTest(DataCase):
 
 
 class HangingStoreTest(DataCase):
-    def test_a_store_that_never_answers_does_not_keep_the_request_for_ever(self) -> None:
-        gate = threading.Event()
-        self.addCleanup(gate.set)
-        self.far.hang_on_put(gate)
-        stores = self.services.stores
-        intake = Intake(
-            stores=stores,
-            staging=self.services.staging,
-            rules=self.services.inspection_rules,
-            algorithms=('sha512',),
-            patience=0.5,
-        )
-        self.services = dataclasses.replace(self.services, intake=intake)
-        image_id = self.image()
+    """A store that does not answer in time, and completes what it was given up for."""
+
+    patience = 0.5
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.gate = threading.Event()
+        self.addCleanup(self.gate.set)
+        self.far.hang_on_put(self.gate)
+        self.image_id = self.image()
         self.assertRaises(
-            errors.StoreTransient, self.upload, image_id, b'x' * 10, store='far', content_length=10
+            errors.StoreTransient, self.upload, self.image_id, b'x' * 10, store='far', content_length=10
         )
-        self.assertEqual(Status.QUEUED, self.find(image_id).status)
+
+    def sweep(self) -> None:
+        """The sweeper of another process, after the transfer's lease."""
+        with self.services.db.engine.begin() as connection:
+            connection.execute(sa.update(schema.transfers).values(expires=0))
+        self.assertEqual(1, transfers.sweep(self.equipped(self.parts.build())))
+
+    def until_complete(self) -> None:
+        self.gate.set()
+        wait_until(
+            lambda: not any(thread.name.startswith('put-') for thread in threading.enumerate()),
+            'the store has completed the put',
+        )
+
+    def test_it_does_not_keep_the_request_for_ever(self) -> None:
+        self.assertEqual(Status.QUEUED, self.find(self.image_id).status)
+
+    def test_what_comes_after_the_sweep_is_removed_when_it_comes(self) -> None:
+        self.sweep()
+        self.until_complete()
+        self.assert_untouched(self.image_id)
+
+    def test_what_cannot_be_removed_then_is_removed_by_the_sweep(self) -> None:
+        self.far.fail_on('discard', errors.StoreTransient)
+        self.until_complete()
+        self.assertEqual(1, len(self.leftovers()))
+        self.far.heal()
+        self.sweep()
+        self.assert_untouched(self.image_id)
 
 
 class DeletedMeanwhileTest(testscenarios.WithScenarios, DataCase):
