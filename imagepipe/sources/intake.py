@@ -197,11 +197,12 @@ class Intake:
 
         Whether nothing can come any more: a store may still hold on to what it was given up for.
         """
+        ended = name not in self._late
         if store_id is not None and store_id in self._stores:
             self._stores[store_id].discard(name)
         if staged:
             self.staging.discard(name)
-        return name not in self._late
+        return ended
 
     def discard_staged(self, name: str) -> None:
         """Remove the staged file after its bytes are a store's; what fails is left to the sweeper."""
