@@ -239,6 +239,11 @@ def get(services: 'Services', context: RequestContext, import_id: str) -> Import
     return services.db.snapshot(look)
 
 
+def accepted(services: 'Services', context: RequestContext, import_id: str) -> ImportRecord:
+    """The import that the caller has just asked for: no right but that is needed to be told of it."""
+    return services.db.snapshot(lambda tx: records(services, context, tx, [tx.imports.get(import_id)])[0])
+
+
 def of_image(services: 'Services', context: RequestContext, image_id: str) -> list[ImportRecord]:
     """Every import of an image that the caller sees, newest first."""
 
@@ -268,8 +273,7 @@ def cancel(services: 'Services', context: RequestContext, import_id: str) -> Imp
     """Decide that the import is reverted. Raises ImportNotCancellable past its commit point."""
 
     def change(tx: 'Transaction') -> ImportRecord:
-        record = visible(services, context, tx, import_id)
-        services.policy.authorize(context, rules.CANCEL_IMPORT, target(record))
+        record = permitted(services, context, tx, import_id, rules.CANCEL_IMPORT)
         if not tx.imports.revert(record.id, ImportState.CANCELLED, errors.ImportCancelled()):
             raise errors.ImportNotCancellable(import_id=record.id, state=record.state.value)
         return records(services, context, tx, [tx.imports.get(record.id)])[0]
@@ -298,15 +302,26 @@ def release(services: 'Services', context: RequestContext, import_id: str) -> tu
 
 
 def visible(services: 'Services', context: RequestContext, tx: 'Transaction', import_id: str) -> Import:
-    """The import, for its project, and for whoever sees its image. Raises ImportNotFound."""
+    """The import, for readers of its project, and for whoever sees its image. Raises ImportNotFound."""
     record = tx.imports.get(import_id)
-    if owns(context, record):
+    if owns(context, record) and services.policy.allows(context, rules.GET_IMPORT, target(record)):
         return record
     try:
         image = tx.images.get(context, record.image_id)
         services.policy.authorize_image(context, rules.GET_IMPORT, image)
     except errors.ImageNotFound as error:
         raise errors.ImportNotFound(import_id=import_id) from error
+    return record
+
+
+def permitted(
+    services: 'Services', context: RequestContext, tx: 'Transaction', import_id: str, rule: str
+) -> Import:
+    """The import, for whoever may do this to it. Raises ImportNotFound; PolicyForbids to who only sees it."""
+    record = tx.imports.get(import_id)
+    if not (owns(context, record) and services.policy.allows(context, rule, target(record))):
+        visible(services, context, tx, import_id)
+        services.policy.authorize(context, rule, target(record))
     return record
 
 

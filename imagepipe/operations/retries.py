@@ -27,8 +27,7 @@ def retry(services: 'Services', context: RequestContext, import_id: str) -> Impo
     """
 
     def look(tx: 'Transaction') -> tuple[Import, list[str]]:
-        record = imports.visible(services, context, tx, import_id)
-        services.policy.authorize(context, rules.RETRY_IMPORT, imports.target(record))
+        record = imports.permitted(services, context, tx, import_id, rules.RETRY_IMPORT)
         return record, left_to_do(tx, record)
 
     record, stores = services.db.snapshot(look)
@@ -37,7 +36,7 @@ def retry(services: 'Services', context: RequestContext, import_id: str) -> Impo
         accepted = imports.start(services, context, record.image_id, request)
     except errors.ImageNotFound as error:
         raise _refusal(record, 'its image was deleted') from error
-    return imports.get(services, context, accepted.id)
+    return imports.accepted(services, context, accepted.id)
 
 
 def left_to_do(tx: 'Transaction', record: Import) -> list[str]:

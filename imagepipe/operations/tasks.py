@@ -56,7 +56,7 @@ def get(services: 'Services', context: RequestContext, task_id: str) -> ImportRe
         found = imports.get(services, context, task_id)
     except errors.ImportNotFound as error:
         raise errors.TaskNotFound(task_id=task_id) from error
-    return dataclasses.replace(found, import_=_readable(services, context, found.import_))
+    return _shown(services, context, found)
 
 
 def search(services: 'Services', context: RequestContext, query: TaskQuery) -> list[Import]:
@@ -89,7 +89,11 @@ def start(services: 'Services', context: RequestContext, asked: TaskRequest) -> 
     except errors.ImagepipeError:
         deletion.withdraw(services, shown.image)
         raise
-    return get(services, context, accepted.id)
+    return _shown(services, context, imports.accepted(services, context, accepted.id))
+
+
+def _shown(services: 'Services', context: RequestContext, found: ImportRecord) -> ImportRecord:
+    return dataclasses.replace(found, import_=_readable(services, context, found.import_))
 
 
 def _readable(services: 'Services', context: RequestContext, record: Import) -> Import:

@@ -211,6 +211,25 @@ class LookTest(ImportsCase):
             self.assert_error(403, 'imagepipe.policy.forbidden', response)
         self.assertEqual('accepted', self.api.call('GET', path).json['state'])
 
+    def test_who_asked_for_it_needs_the_role_too(self):
+        image_id, import_id = self.started()
+        path = f'/v2/imports/{import_id}'
+        for method, unseen in (('GET', path), ('POST', f'{path}/cancel'), ('POST', f'{path}/retry')):
+            response = self.api.call(method, unseen, as_='norole')
+            self.assert_error(404, 'imagepipe.import.not_found', response)
+        end(self.api.services, import_id)
+        self.assertEqual(204, self.api.call('DELETE', f'/v2/images/{image_id}').status_int)
+        self.assertEqual(404, self.api.call('GET', path, as_='norole').status_int)
+        self.assertEqual(200, self.api.call('GET', path, as_='reader').status_int)
+
+    def test_a_member_may_act_without_the_role_of_a_reader(self):
+        _, import_id = self.downloading()
+        cancelled = self.api.call('POST', f'/v2/imports/{import_id}/cancel', as_='member')
+        self.assertEqual(202, cancelled.status_int, cancelled.text)
+        end(self.api.services, import_id)
+        retried = self.api.call('POST', f'/v2/imports/{import_id}/retry', as_='member')
+        self.assertEqual((202, import_id), (retried.status_int, retried.json['retry_of']))
+
     def test_a_cancelled_import_says_so(self):
         _, import_id = self.started()
         path = f'/v2/imports/{import_id}'
