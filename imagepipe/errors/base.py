@@ -76,6 +76,12 @@ class Unavailable(ImagepipeError):
 RETRY_LATER = {'Retry-After': '30'}
 
 
+def in_general(code: str) -> str:
+    """What an error of this code is, without its facts: its sentence if it has none, else what it means."""
+    declared = REGISTRY.get(code, ImagepipeError)
+    return declared.template if '{' not in declared.template else (declared.__doc__ or '').partition('\n')[0]
+
+
 class Recorded(ImagepipeError):
     """An error that another process met, with the code and sentence that were recorded."""
 

@@ -4,7 +4,7 @@ from imagepipe.errors.base import BadRequest, ImagepipeError
 
 
 class SourceRefused(BadRequest):
-    """The URL is one that this service does not fetch; the sentence never says more."""
+    """The URL is one that this service does not fetch."""
 
     code = 'imagepipe.source.refused'
     template = "The source URL for host '{host}' does not pass filtering."

@@ -3,6 +3,7 @@
 import datetime
 from collections.abc import Mapping
 
+from imagepipe import errors
 from imagepipe.domain.import_ import AS_SOURCE, Import, Step
 from imagepipe.domain.location import Location
 from imagepipe.operations.imports import ImportRecord
@@ -27,7 +28,7 @@ def import_(record: ImportRecord) -> dict[str, object]:
         'started_at': moment(found.started_at),
         'updated_at': moment(found.updated_at),
         'finished_at': moment(found.finished_at),
-        'steps': [_step(step) for step in sorted(record.steps, key=lambda step: step.position)],
+        'steps': [_step(record, step) for step in sorted(record.steps, key=lambda step: step.position)],
         'stores': _stores(record),
         'source': {
             'method': found.method,
@@ -38,7 +39,7 @@ def import_(record: ImportRecord) -> dict[str, object]:
         },
         'expected': dict(found.plan.expected) if found.plan else {},
         'detected_format': found.detected_format,
-        'error': _error(found),
+        'error': _error(record),
         'self': f'/v2/imports/{found.id}',
     }
 
@@ -51,12 +52,17 @@ def remote(found: Import) -> dict[str, str] | None:
     return {'region': source.region, 'interface': source.interface, 'id': source.image_id}
 
 
+def sentence(record: ImportRecord, code: str | None, message: str | None) -> str | None:
+    """What is said of an error. Whoever may not see the source is told no facts: any of them may name it."""
+    return message if code is None or record.source_visible else errors.in_general(code)
+
+
 def moment(time: datetime.datetime | None) -> str | None:
     """A time with its microseconds: steps may take less than a second."""
     return None if time is None else f'{time.isoformat(timespec="microseconds")}Z'
 
 
-def _step(step: Step) -> dict[str, object]:
+def _step(record: ImportRecord, step: Step) -> dict[str, object]:
     return {
         **{name: getattr(step, name) for name in _STEP},
         'state': step.state.value,
@@ -67,7 +73,7 @@ def _step(step: Step) -> dict[str, object]:
             {
                 'attempt': failure.attempt,
                 'error_code': failure.code,
-                'message': failure.message,
+                'message': sentence(record, failure.code, failure.message),
                 'at': moment(failure.at),
             }
             for failure in step.failures
@@ -83,6 +89,7 @@ def _stores(record: ImportRecord) -> list[dict[str, object]]:
     locations = {location.id: location for location in record.locations}
     return [
         _store(
+            record,
             target.store,
             target.disk_format,
             outcomes.get(target.store, {}),
@@ -93,7 +100,11 @@ def _stores(record: ImportRecord) -> list[dict[str, object]]:
 
 
 def _store(
-    store: str, disk_format: str, outcome: Mapping[str, object], location: Location | None
+    record: ImportRecord,
+    store: str,
+    disk_format: str,
+    outcome: Mapping[str, object],
+    location: Location | None,
 ) -> dict[str, object]:
     return {
         'store': store,
@@ -104,16 +115,17 @@ def _store(
         'size': None if location is None else location.size,
         'digests': outcome.get('digests', {}),
         'error_code': outcome.get('code'),
-        'message': outcome.get('message'),
+        'message': sentence(record, outcome.get('code'), outcome.get('message')),
     }
 
 
-def _error(found: Import) -> dict[str, object] | None:
+def _error(record: ImportRecord) -> dict[str, object] | None:
+    found = record.import_
     if found.error_code is None:
         return None
     return {
         'code': found.error_code,
-        'message': found.error_message,
+        'message': sentence(record, found.error_code, found.error_message),
         'step': found.error_step,
         'request_id': found.request_id,
     }

@@ -1,5 +1,6 @@
 """Imports as the tasks of Glance (reference, sections 11.4 and 13): a task is a view of an import."""
 
+from imagepipe.api.views.imports import sentence
 from imagepipe.domain import task as tasks
 from imagepipe.domain.event import timestamp
 from imagepipe.domain.import_ import Import, ImportState, Method
@@ -58,7 +59,7 @@ def _task(record: ImportRecord) -> dict[str, object]:
         'user_id': found.user_id,
         'input': _input(record) if found.task_input is None else _legacy_input(record),
         'result': {'image_id': found.image_id} if succeeded else None,
-        'message': found.error_message or '',
+        'message': sentence(record, found.error_code, found.error_message) or '',
     }
 
 

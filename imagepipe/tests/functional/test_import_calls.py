@@ -6,7 +6,8 @@ No conductor runs here: what an import does once it is accepted is told elsewher
 import testscenarios
 import testtools
 
-from imagepipe.domain.import_ import ImportState
+from imagepipe import errors
+from imagepipe.domain.import_ import ImportState, StepState
 from imagepipe.tests.fixtures.api import ApiFixture, new_id
 from imagepipe.tests.fixtures.databases import DATABASES
 from imagepipe.tests.fixtures.endings import end
@@ -135,6 +136,31 @@ class AcceptTest(ImportsCase):
                 found = response.json['imports'][0] if 'imports' in response.json else response.json
                 self.assertEqual(url, found['source']['url'], (path, caller))
                 self.assertNotIn('hidden', response.text)
+
+    def test_what_went_wrong_does_not_name_a_source_that_is_not_shown(self):
+        image_id, import_id = self.downloading()
+        self.api.share(image_id, 'theirs')
+        refusal = errors.SourceRefused(host='secret.example.org')
+        full = {'status': 'failed', 'code': refusal.code, 'message': refusal.message}
+
+        def fail(tx):
+            tx.imports.revert(import_id, ImportState.FAILED, refusal, step='stage')
+            tx.imports.record(import_id, result={'stores': {'cheap': full}})
+            tx.steps.enter(import_id, 'stage', StepState.RUNNING, worker='img-01:1:x')
+            told = (refusal.code, refusal.message)
+            tx.steps.leave(import_id, 'stage', StepState.FAILED, error=told)
+
+        self.api.services.db.run(fail)
+        general = 'The URL is one that this service does not fetch.'
+        for caller, sentence in (('ours', refusal.message), ('theirs', general)):
+            response = self.api.call('GET', f'/v2/imports/{import_id}', as_=caller)
+            found = response.json
+            (failure,) = found['steps'][0]['failures']
+            told = [found['error']['message'], failure['message'], found['stores'][0]['message']]
+            self.assertEqual([sentence] * 3, told)
+            codes = {found['error']['code'], failure['error_code'], found['stores'][0]['error_code']}
+            self.assertEqual({refusal.code}, codes)
+            self.assertEqual(caller == 'ours', 'secret' in response.text)
 
     def test_refusals_in_their_order(self):
         image_id = self.staged()
