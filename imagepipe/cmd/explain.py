@@ -33,12 +33,14 @@ def declare(nouns: commands.Parsers) -> None:
 def explain(conf: cfg.ConfigOpts) -> int:
     """Print the story. Raises NothingToExplain."""
     with commands.services(conf) as parts:
-        found = explanation.explain(parts, context.system(), conf.command.id)
+        found, more = explanation.explain(parts, context.system(), conf.command.id)
     if conf.command.format == 'json':
         stories = [_as_json(facts) for facts in found]
-        print(json.dumps({'imports': stories}, indent=2, ensure_ascii=False))
+        print(json.dumps({'imports': stories, 'more': more}, indent=2, ensure_ascii=False))
     else:
         print('\n\n'.join(_as_text(facts) for facts in found))
+        if more:
+            print(f'\nThese are the first {len(found)} imports of this request; it asked for more.')
     return 0
 
 

@@ -83,19 +83,18 @@ class ImportRepository:
         ).first()
         return None if row is None else import_rows.read(row)
 
-    def of_image(self, image_id: str) -> list[Import]:
-        """Every import of the image, newest first."""
-        statement = sa.select(*import_rows.COLUMNS).where(imports.c.image_id == image_id)
-        return self._all(statement.order_by(*keyset.order(_NEWEST_FIRST)))
-
-    def of_request(self, request_id: str) -> list[Import]:
-        """The imports that a request asked for, in the order of their coming. Every import is looked at."""
+    def of_request(self, request_id: str, limit: int) -> list[Import]:
+        """The first imports that a request asked for, as they came. Every import is looked at."""
         statement = sa.select(*import_rows.COLUMNS).where(imports.c.request_id == request_id)
-        return self._all(statement.order_by(imports.c.created_at, imports.c.id))
+        return self._all(statement.order_by(imports.c.created_at, imports.c.id).limit(limit))
 
-    def retries(self, record: Import) -> list[str]:
-        """The ids of the imports that were made to retry this one."""
-        return [found.id for found in self.of_image(record.image_id) if found.retry_of == record.id]
+    def retries(self, record: Import, limit: int) -> list[str]:
+        """The ids of the newest imports that were made to retry this one, newest first."""
+        statement = sa.select(imports.c.id).where(
+            imports.c.image_id == record.image_id, imports.c.retry_of == record.id
+        )
+        newest = statement.order_by(*keyset.order(_NEWEST_FIRST)).limit(limit)
+        return list(self._connection.execute(newest).scalars())
 
     def search(self, query: ImportQuery) -> list[Import]:
         """A page of imports, newest first. Raises InvalidMarker."""

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from imagepipe.db.transaction import Transaction
     from imagepipe.services import Services
 
+#: Imports of a request that are told of, and retries of an import.
+MOST = 100
 #: A worker that gave no sign for so many leases is dead.
 _LEASES = 1.5
 
@@ -46,14 +48,20 @@ class Facts:
         return self.record.import_
 
 
-def explain(services: 'Services', context: RequestContext, wanted: str) -> list[Facts]:
-    """What is known of an import, or of all that a request asked for. Raises NothingToExplain."""
+def explain(
+    services: 'Services', context: RequestContext, wanted: str, *, most: int = MOST
+) -> tuple[list[Facts], bool]:
+    """What is known of an import, or of what a request asked for, and whether that is more than is told.
 
-    def look(tx: 'Transaction') -> list[Facts]:
-        found = tx.imports.of_request(wanted) or _by_id(tx, wanted)
+    most: so many imports of a request, its first ones, are told. Raises NothingToExplain.
+    """
+
+    def look(tx: 'Transaction') -> tuple[list[Facts], bool]:
+        found = tx.imports.of_request(wanted, most + 1) or _by_id(tx, wanted)
         if not found:
             raise errors.NothingToExplain(id=wanted)
-        return [_facts(services, tx, record) for record in imports.records(services, context, tx, found)]
+        told = imports.records(services, context, tx, found[:most])
+        return [_facts(services, tx, record) for record in told], len(found) > most
 
     return services.db.snapshot(look)
 
@@ -75,7 +83,7 @@ def _facts(services: 'Services', tx: 'Transaction', record: ImportRecord) -> Fac
         workers=tuple(tx.workers.alive(services.conf.conductor.lease * _LEASES)),
         waiting=tx.imports.count_unheld(),
         told=tx.outbox.delivery(f'end:{found.id}'),
-        retried_by=tuple(tx.imports.retries(found)),
+        retried_by=tuple(tx.imports.retries(found, MOST)),
         obstacle=_obstacle(tx, found),
         condemned=tuple(condemned),
         lost_after=services.conf.staging.lost_after,

@@ -244,13 +244,16 @@ def accepted(services: 'Services', context: RequestContext, import_id: str) -> I
     return services.db.snapshot(lambda tx: records(services, context, tx, [tx.imports.get(import_id)])[0])
 
 
-def of_image(services: 'Services', context: RequestContext, image_id: str) -> list[ImportRecord]:
-    """Every import of an image that the caller sees, newest first."""
+def of_image(
+    services: 'Services', context: RequestContext, image_id: str, query: ImportQuery
+) -> list[ImportRecord]:
+    """A page of the imports of an image that the caller sees, newest first. Raises InvalidMarker."""
 
     def look(tx: 'Transaction') -> list[ImportRecord]:
         image = tx.images.get(context, image_id)
         services.policy.authorize_image(context, rules.GET_IMPORT, image)
-        return records(services, context, tx, tx.imports.of_image(image_id))
+        found = tx.imports.search(dataclasses.replace(query, image_id=image_id)) if query.limit else []
+        return records(services, context, tx, found)
 
     return services.db.snapshot(look)
 

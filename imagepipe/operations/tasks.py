@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from imagepipe import errors
 from imagepipe.context import RequestContext
 from imagepipe.domain import properties
-from imagepipe.domain.import_ import Import, Method
+from imagepipe.domain.import_ import Import, ImportQuery, Method
 from imagepipe.domain.import_request import ImportRequest
 from imagepipe.domain.protections import Operation
 from imagepipe.domain.task import TaskQuery, TaskRequest
@@ -21,15 +21,21 @@ if TYPE_CHECKING:
 
 
 def of_image(services: 'Services', context: RequestContext, image_id: str) -> list[ImportRecord]:
-    """The imports of an image that the caller sees, as far as they are its own project's.
+    """The newest imports of an image that the caller sees, as far as they are its own project's.
 
-    Raises ImageNotFound. It needs no right to the tasks API (reference, section 11.4).
+    As many as a page may have: this list has no pages (reference, section 11.4). It needs no right to
+    the tasks API. Raises ImageNotFound.
     """
 
     def look(tx: 'Transaction') -> list[Import]:
         image = tx.images.get(context, image_id)
         services.policy.authorize_image(context, image_rules.GET_IMAGE, image)
-        return tx.imports.of_image(image_id)
+        if not context.is_admin and context.project_id is None:
+            return []
+        owner = None if context.is_admin else context.project_id
+        return tx.imports.search(
+            ImportQuery(limit=services.conf.api_limit_max, image_id=image_id, owner=owner)
+        )
 
     found = services.db.snapshot(look)
     return [
@@ -40,7 +46,6 @@ def of_image(services: 'Services', context: RequestContext, image_id: str) -> li
             source_visible=imports.sees_source(services, context, record),
         )
         for record in found
-        if imports.owns(context, record)
     ]
 
 

@@ -91,7 +91,7 @@ class Imports:
 
     def _of_image(self, image_id: str) -> list[Record]:
         try:
-            return self._call('GET', f'/images/{quote(image_id, safe="")}/imports')['imports']
+            return self._call('GET', f'/images/{quote(image_id, safe="")}/imports?limit=1')['imports']
         except RefusalError as refusal:
             if refusal.status != 404:
                 raise

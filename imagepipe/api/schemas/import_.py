@@ -139,12 +139,3 @@ IMPORT = model(
     },
 )
 IMPORTS = page('Imports', 'imports', IMPORT, schema=False)
-IMPORTS_OF_IMAGE = model(
-    'ImportsOfImage',
-    {
-        'type': 'object',
-        'required': ['imports'],
-        'properties': {'imports': {'type': 'array', 'items': IMPORT.ref}},
-    },
-    uses=(IMPORT,),
-)

@@ -1,6 +1,6 @@
 """Imports: the POST of the Images API, and what is ours: looking at imports and cancelling them."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
@@ -8,7 +8,7 @@ import webob
 
 from imagepipe import errors
 from imagepipe.api import rendering
-from imagepipe.api.description import JSON, Answer, describe
+from imagepipe.api.description import JSON, Answer, Parameter, describe
 from imagepipe.api.gate import sent
 from imagepipe.api.request import Request
 from imagepipe.api.schemas import import_ as schema
@@ -19,14 +19,14 @@ from imagepipe.domain import listing
 from imagepipe.domain.import_ import ImportState
 from imagepipe.domain.import_request import ImportRequest
 from imagepipe.operations import imports, retries
+from imagepipe.operations.imports import ImportRecord
 
 if TYPE_CHECKING:
     from imagepipe.services import Services
 
 #: The header of an answer that tells the id of an accepted import, which is its task's.
 TASK_ID = 'OpenStack-image-import-task-id'
-_NAMES = tuple(parameter.name for parameter in parameters.IMPORTS)
-_FILTERS = tuple(name for name in _NAMES if name not in ('limit', 'marker'))
+_PAGING = ('limit', 'marker')
 
 #: What asking for an import of an image, as it is, may be refused with.
 _REFUSALS = (
@@ -77,13 +77,15 @@ def start(request: Request, services: 'Services', image_id: str) -> webob.Respon
 
 @describe(
     "List an image's imports",
-    {200: Answer(description='Every import of the image, newest first.', body=schema.IMPORTS_OF_IMAGE)},
-    errors=(errors.ImageNotFound,),
+    {200: Answer(description='A page of the imports of the image, newest first.', body=schema.IMPORTS)},
+    parameters=parameters.IMPORTS_OF_IMAGE,
+    errors=(errors.ImageNotFound, errors.InvalidQuery, errors.InvalidMarker),
 )
 def of_image(request: Request, services: 'Services', image_id: str) -> webob.Response:
-    """200 with every import of the image, newest first."""
-    found = imports.of_image(services, request.context, image_id)
-    return rendering.document({'imports': [views.import_(record) for record in found]})
+    """200 with a page of the image's imports, newest first."""
+    query = _query(services, dict(request.parameters), parameters.IMPORTS_OF_IMAGE)
+    found = imports.of_image(services, request.context, image_id, query)
+    return _page(request, f'/v2/images/{image_id}/imports', found, query.limit)
 
 
 @describe(
@@ -94,16 +96,9 @@ def of_image(request: Request, services: 'Services', image_id: str) -> webob.Res
 )
 def search(request: Request, services: 'Services') -> webob.Response:
     """200 with a page of imports, newest first."""
-    pairs = request.parameters
-    query = _query(services, dict(pairs))
+    query = _query(services, dict(request.parameters), parameters.IMPORTS)
     found = imports.search(services, request.context, query) if query.limit else []
-    marker = found[-1].import_.id if found and len(found) == query.limit else None
-    return rendering.document(
-        {
-            'imports': [views.import_(record) for record in found],
-            **listing.links('/v2/imports', pairs, marker, urlencode),
-        }
-    )
+    return _page(request, '/v2/imports', found, query.limit)
 
 
 @describe(
@@ -144,10 +139,23 @@ def retry(request: Request, services: 'Services', import_id: str) -> webob.Respo
     return rendering.document(views.import_(record), status=202, headers={TASK_ID: record.import_.id})
 
 
-def _query(services: 'Services', single: Mapping[str, str]) -> imports.ImportQuery:
+def _page(request: Request, path: str, found: Sequence[ImportRecord], limit: int) -> webob.Response:
+    marker = found[-1].import_.id if found and len(found) == limit else None
+    return rendering.document(
+        {
+            'imports': [views.import_(record) for record in found],
+            **listing.links(path, request.parameters, marker, urlencode),
+        }
+    )
+
+
+def _query(
+    services: 'Services', single: Mapping[str, str], known: Sequence[Parameter]
+) -> imports.ImportQuery:
+    names = [parameter.name for parameter in known]
     for name, value in single.items():
-        if name not in _NAMES:
-            raise errors.InvalidQuery(name=name, reason=f'imports are filtered by {", ".join(_FILTERS)}')
+        if name not in names:
+            raise errors.InvalidQuery(name=name, reason=f'this list knows {", ".join(names)}')
         if '\0' in value:
             raise errors.InvalidQuery(name=name, reason='it has a NUL')
     states = [state.value for state in ImportState]
@@ -157,5 +165,5 @@ def _query(services: 'Services', single: Mapping[str, str]) -> imports.ImportQue
     limit = listing.limit_of(
         single.get('limit'), default=conf.limit_param_default, largest=conf.api_limit_max
     )
-    filters = {name: single[name] for name in _FILTERS if name in single}
+    filters = {name: value for name, value in single.items() if name not in _PAGING}
     return imports.ImportQuery(limit=limit, marker=single.get('marker') or None, **filters)

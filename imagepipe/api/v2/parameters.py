@@ -68,6 +68,7 @@ TASKS = (
     Parameter(name='owner', description='The project.'),
 )
 
+IMPORTS_OF_IMAGE = (LIMIT, MARKER)
 IMPORTS = (
     LIMIT,
     MARKER,

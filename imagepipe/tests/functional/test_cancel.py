@@ -10,7 +10,7 @@ import testtools
 
 from imagepipe import errors
 from imagepipe.domain import steps
-from imagepipe.domain.import_ import ImportState, Method, StepState
+from imagepipe.domain.import_ import ImportQuery, ImportState, Method, StepState
 from imagepipe.domain.import_request import ImportRequest
 from imagepipe.operations import copies, deletion
 from imagepipe.tests.fixtures.http_server import Fault
@@ -144,7 +144,7 @@ class CommittedButNotRecordedTestCase(testtools.TestCase):
         self.assertRaises(errors.ImportEnding, ask)  # it has waited for the end, which needs another worker
         self.finish(story)
         copy = ask()
-        imports = story.db.read(lambda tx: tx.imports.of_image(story.image_id))
+        imports = story.db.read(lambda tx: tx.imports.search(ImportQuery(limit=10, image_id=story.image_id)))
         self.assertEqual([copy.id, story.record.id], [found.id for found in imports])
 
     def test_the_image_is_deleted_after_a_download(self) -> None:

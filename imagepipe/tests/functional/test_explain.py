@@ -10,7 +10,7 @@ from oslo_utils import uuidutils
 from imagepipe.db import documents, schema
 from imagepipe.domain.import_ import ImportState, Method
 from imagepipe.domain.location import Location, LocationState
-from imagepipe.operations import retries
+from imagepipe.operations import explanation, retries
 from imagepipe.tests.fixtures.commands import called
 from imagepipe.tests.fixtures.databases import DATABASES
 from imagepipe.tests.fixtures.endings import end
@@ -76,6 +76,8 @@ class EachDatabaseTest(testscenarios.WithScenarios, ExplainCase):
         self.assertEqual([story.import_id, other], [each['import_id'] for each in told])
         self.assertEqual({'accepted'}, {each['state'] for each in told})
         self.assertIn('(request req-mine)', told[0]['story'][0]['sentence'])
+        (first,), more = explanation.explain(story.services, ADMIN, 'req-mine', most=1)
+        self.assertEqual((story.import_id, True), (first.import_.id, more))
         status, out, err = called(story.cloud.config_file(), 'explain', 'req-other')
         self.assertEqual((1, ''), (status, out))
         self.assertIn('(imagepipe.import.unexplained)', err)

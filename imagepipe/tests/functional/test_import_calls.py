@@ -223,6 +223,37 @@ class LookTest(ImportsCase):
         for query in ('state=x', 'limit=x', f'marker={new_id()}', 'colour=red', 'image_id=%00'):
             self.assertEqual(400, self.api.call('GET', f'/v2/imports?{query}').status_int, query)
 
+    def test_the_imports_of_an_image_are_listed_in_pages(self):
+        image_id, oldest = self.downloading()
+        ids = [oldest]
+        for _ in range(2):
+            end(self.api.services, ids[-1])
+            ids.append(self.api.call('POST', f'/v2/imports/{ids[-1]}/retry').json['id'])
+        self.started()
+        path, seen = f'/v2/images/{image_id}/imports?limit=2', []
+        while path:
+            page = self.api.call('GET', path)
+            self.assertEqual(200, page.status_int, page.text)
+            self.assertEqual(f'/v2/images/{image_id}/imports?limit=2', page.json['first'])
+            self.assertLessEqual(len(page.json['imports']), 2)
+            seen += [found['id'] for found in page.json['imports']]
+            path = page.json.get('next')
+        self.assertEqual(ids[::-1], seen)
+        self.assertEqual([], self.api.call('GET', f'/v2/images/{image_id}/imports?limit=0').json['imports'])
+        for query in ('limit=x', f'marker={new_id()}', 'state=failed'):
+            refused = self.api.call('GET', f'/v2/images/{image_id}/imports?{query}')
+            self.assertEqual(400, refused.status_int, query)
+        (retried,) = self.api.services.db.snapshot(
+            lambda tx: tx.imports.retries(tx.imports.get(oldest), limit=10)
+        )
+        self.assertEqual(ids[1], retried)
+        tasks = self.api.call('GET', f'/v2/images/{image_id}/tasks').json['tasks']
+        self.assertEqual(ids[::-1], [task['id'] for task in tasks])
+        self.api.conf.set_override('api_limit_max', 2)
+        for rows in ('imports', 'tasks'):
+            found = self.api.call('GET', f'/v2/images/{image_id}/{rows}').json[rows]
+            self.assertEqual(ids[:0:-1], [row['id'] for row in found])
+
     def test_who_may_look_and_who_may_cancel(self):
         image_id, import_id = self.started()
         path = f'/v2/imports/{import_id}'

@@ -17,7 +17,7 @@ from taskflow.persistence import models
 from imagepipe.db import engines, migrate, schema
 from imagepipe.domain.event import Event
 from imagepipe.domain.image import Status
-from imagepipe.domain.import_ import ImportState, Method
+from imagepipe.domain.import_ import ImportQuery, ImportState, Method
 from imagepipe.jobs.persistence import Persistence
 from imagepipe.tests.fixtures.commands import called
 from imagepipe.tests.fixtures.databases import DATABASES, use_database
@@ -166,7 +166,8 @@ class ImportsTest(testscenarios.WithScenarios, testtools.TestCase):
         words = ('imports', 'retry', story.import_id)
         status, out, err = called(story.cloud.config_file(), *words)
         self.assertEqual((0, ''), (status, err))
-        new, old = story.db.read(lambda tx: tx.imports.of_image(story.image_id))
+        query = ImportQuery(limit=10, image_id=story.image_id)
+        new, old = story.db.read(lambda tx: tx.imports.search(query))
         self.assertEqual((story.import_id, new.id), (new.retry_of, out.split()[1]))
         self.assertEqual(f'Import {new.id} is accepted; it is a retry of {old.id}.\n', out)
         status, out, err = called(story.cloud.config_file(), *words)
@@ -358,17 +359,13 @@ class PurgeTest(testscenarios.WithScenarios, testtools.TestCase):
 
     def test_age_and_number(self) -> None:
         for days_ago in (3, 2, 1):
-            _, import_id = self.story.begin()
+            image_id, import_id = self.story.begin()
             self.end(import_id, days_ago=days_ago)
         out = self.purge('--age_in_days', '0', '--max_rows', '2')
         self.assertIn('Forgotten: 2 imports', out)
         self.assertIn('as many as --max_rows allows', out)
-        self.assertEqual(
-            [import_id],
-            self.db.snapshot(
-                lambda tx: [found.id for found in tx.imports.of_image(tx.imports.get(import_id).image_id)]
-            ),
-        )
+        left = self.db.read(lambda tx: tx.imports.search(ImportQuery(limit=10, image_id=image_id)))
+        self.assertEqual([import_id], [found.id for found in left])
         self.assertIn('Forgotten: 0 imports', self.purge('--age_in_days', '2', '--max_rows', '-1'))
         self.assertIn('Forgotten: 1 imports', self.purge('--age_in_days', '0', '--max_rows', '-1'))
         self.assertEqual([1, 0, 0, 0], self.count('imports', *TASKFLOW))
