@@ -60,7 +60,7 @@ def _as_text(facts: Facts) -> str:
     found = facts.import_
     lines = [f'Import {found.id} of image {found.image_id} is {found.state.value}.', '']
     for at, sentence in story(facts):
-        lines.append(f'{f"{at:%Y-%m-%d %H:%M:%S}" if at else "":<19}{tables.GAP}{tables.text(sentence)}')
+        lines.append(f'{f"{at:%Y-%m-%d %H:%M:%S}Z" if at else "":<20}{tables.GAP}{tables.text(sentence)}')
     return '\n'.join([*lines, '', 'What comes next', *(f'  {line}' for line in expectations.of(facts))])
 
 
@@ -71,7 +71,7 @@ def story(facts: Facts) -> list[Event]:
     if found.started_at is not None:
         events.append((found.started_at, _claimed(found)))
     tries = [event for step in steps for event in _earlier_tries(step)]
-    begun = [(step.started_at, _told(step)) for step in steps if step.started_at is not None]
+    begun = [(step.started_at, _told(step, facts.now)) for step in steps if step.started_at is not None]
     events += _in_order([*tries, *begun])
     undone = [step.name for step in steps if step.state is StepState.REVERTED]
     if undone:
@@ -115,12 +115,14 @@ def _claimed(found: Import) -> str:
     return f'A worker claimed it; it has been claimed {found.epoch} times by now.'
 
 
-def _told(step: Step) -> str:
+def _told(step: Step, now: datetime.datetime) -> str:
     worker = f' on {_short(step.worker)}' if step.worker else ''
     tries = f', at try {step.attempt}' if step.attempt > 1 else ''
     lost = f' after {step.crashes} workers were lost in it' if step.crashes > 1 else ''
     lost = lost or (' after a worker was lost in it' if step.crashes else '')
-    return f'Step {step.name} began{worker}{tries}{lost}; {_OUTCOMES[step.state](step)}.'
+    running = step.state is StepState.RUNNING
+    outcome = _running(step, now) if running else _OUTCOMES[step.state](step)
+    return f'Step {step.name} began{worker}{tries}{lost}; {outcome}.'
 
 
 def _earlier_tries(step: Step) -> list[Event]:
@@ -144,12 +146,13 @@ def _failed(step: Step) -> str:
     return f'it failed after {_span(step)}: {_reason(step)}'
 
 
-def _running(step: Step) -> str:
+def _running(step: Step, now: datetime.datetime) -> str:
     moved = ''
     if step.bytes_done is not None:
         total = f' of {tables.size(step.bytes_total)}' if step.bytes_total else ''
         moved = f', {tables.size(step.bytes_done)}{total} so far'
-    return f'it runs{moved}, its last sign came at {step.updated_at:%H:%M:%S}'
+    silence = max(0.0, (now - step.updated_at).total_seconds())
+    return f'it runs{moved}, its last sign came {tables.duration(silence)} ago'
 
 
 def _reverted(step: Step) -> str:
@@ -168,7 +171,6 @@ def _span(step: Step) -> str | None:
 
 _OUTCOMES = {
     StepState.PENDING: lambda step: 'it waits to be tried again',
-    StepState.RUNNING: _running,
     StepState.DONE: _done,
     StepState.FAILED: _failed,
     StepState.SKIPPED: lambda step: 'it was not gone on with',

@@ -59,6 +59,16 @@ class WorkerRepository:
         statement = sa.select(workers.c.name).where(workers.c.seen > self._tx.clock - within)
         return list(self._connection.execute(statement.order_by(workers.c.name)).scalars())
 
+    def taking(self, within: float) -> list[str]:
+        """Names of those of them that take imports: neither they nor their hosts are drained."""
+        drained = sa.exists().where(
+            conductor_hosts.c.host == workers.c.host, conductor_hosts.c.drain.is_not(None)
+        )
+        statement = sa.select(workers.c.name).where(
+            workers.c.seen > self._tx.clock - within, workers.c.draining == sa.false(), ~drained
+        )
+        return list(self._connection.execute(statement.order_by(workers.c.name)).scalars())
+
     def flows(self, within: float) -> set[int]:
         """The versions of flows that workers know which were seen within so many seconds."""
         statement = sa.select(workers.c.flows).where(workers.c.seen > self._tx.clock - within).distinct()

@@ -31,7 +31,7 @@ def start(
 
     def acceptable(tx: 'Transaction') -> tuple[Image, list[str]]:
         image = tx.images.get(context, image_id)
-        _authorize(services, context, tx, image)
+        authorize(services, context, tx, image)
         return image, _targets(services, tx, image, request)
 
     image, _ = services.db.snapshot(acceptable)
@@ -60,8 +60,11 @@ def start(
     return acceptance.posted(services, services.db.run(change))
 
 
-def _authorize(services: 'Services', context: RequestContext, tx: 'Transaction', image: Image) -> None:
-    """In the order of section 9.2 of the reference: the status comes before the right."""
+def authorize(services: 'Services', context: RequestContext, tx: 'Transaction', image: Image) -> None:
+    """Whether the image, as it is, can be copied by the caller. Raises what start() raises of it.
+
+    In the order of section 9.2 of the reference: the status comes before the right.
+    """
     if image.status is not Status.ACTIVE:
         raise errors.ImportWrongStatus(
             status=image.status.value, method=Method.COPY_IMAGE.value, needed=Status.ACTIVE.value

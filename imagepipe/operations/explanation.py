@@ -23,24 +23,28 @@ _LEASES = 1.5
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Facts:
-    """An import and all that has to do with it.
+    """An import and all that has to do with it, as it was at the moment `now`.
 
     image_status is None when there is no such image any more. lease: seconds until the claim on it runs
-    out. told: when its end was sent to the broker, and how often that failed. obstacle: why it cannot be
-    retried. waiting: how many imports have no worker. lost_after: seconds without a sign after which a host
-    that has staged data is given up.
+    out. workers: those that are alive; takers: those of them that take imports. drained: the hosts that
+    shall take none. told: when its end was sent to the broker, and how often that failed. obstacle: why it
+    cannot be retried. waiting: how many imports have no worker. lost_after: seconds without a sign after
+    which a host that has staged data is given up.
     """
 
     record: ImportRecord
     image_status: str | None
     lease: float | None
     workers: tuple[str, ...]
+    takers: tuple[str, ...]
+    drained: frozenset[str]
     waiting: int
     told: tuple[datetime.datetime | None, int] | None
     retried_by: tuple[str, ...]
     obstacle: str | None
     condemned: tuple[str, ...]
     lost_after: float
+    now: datetime.datetime
 
     @property
     def import_(self) -> Import:
@@ -61,7 +65,7 @@ def explain(
         if not found:
             raise errors.NothingToExplain(id=wanted)
         told = imports.records(services, context, tx, found[:most])
-        return [_facts(services, tx, record) for record in told], len(found) > most
+        return [_facts(services, context, tx, record) for record in told], len(found) > most
 
     return services.db.snapshot(look)
 
@@ -73,20 +77,24 @@ def _by_id(tx: 'Transaction', wanted: str) -> list[Import]:
         return []
 
 
-def _facts(services: 'Services', tx: 'Transaction', record: ImportRecord) -> Facts:
+def _facts(services: 'Services', context: RequestContext, tx: 'Transaction', record: ImportRecord) -> Facts:
     found = record.import_
+    within = services.conf.conductor.lease * _LEASES
     condemned = [each.store for each in record.locations if each.state is LocationState.DELETING]
     return Facts(
         record=record,
         image_status=_image_status(tx, found),
         lease=tx.imports.lease(found.id),
-        workers=tuple(tx.workers.alive(services.conf.conductor.lease * _LEASES)),
+        workers=tuple(tx.workers.alive(within)),
+        takers=tuple(tx.workers.taking(within)),
+        drained=frozenset(host.name for host in tx.conductors.hosts() if host.drain is not None),
         waiting=tx.imports.count_unheld(),
         told=tx.outbox.delivery(f'end:{found.id}'),
         retried_by=tuple(tx.imports.retries(found, MOST)),
-        obstacle=_obstacle(tx, found),
+        obstacle=retries.obstacle(services, context, tx, found),
         condemned=tuple(condemned),
         lost_after=services.conf.staging.lost_after,
+        now=tx.now,
     )
 
 
@@ -95,11 +103,3 @@ def _image_status(tx: 'Transaction', record: Import) -> str | None:
         return tx.images.find(record.image_id).status.value
     except errors.ImageNotFound:
         return None
-
-
-def _obstacle(tx: 'Transaction', record: Import) -> str | None:
-    try:
-        retries.left_to_do(tx, record)
-    except errors.ImportNotRetryable as error:
-        return error.facts['reason']
-    return None

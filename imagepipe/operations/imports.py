@@ -88,7 +88,7 @@ def start(
     def acceptable(tx: 'Transaction') -> Image:
         image = tx.images.get(context, image_id)
         services.policy.authorize_image(context, image_rules.MODIFY_IMAGE, image)
-        _check_image(tx, image, request.method)
+        check_image(tx, image, request.method)
         return image
 
     image = services.db.snapshot(acceptable)
@@ -180,7 +180,8 @@ def _targets(services: 'Services', image: Image, request: ImportRequest) -> tupl
     return tuple(found)
 
 
-def _check_image(tx: 'Transaction', image: Image, method: str) -> None:
+def check_image(tx: 'Transaction', image: Image, method: str) -> None:
+    """Whether the image, as it is, can be imported. Raises what start() raises of it."""
     live = tx.imports.live_of(image.id)
     if live is not None:
         raise errors.ImportInProgress(image_id=image.id, import_id=live.id)

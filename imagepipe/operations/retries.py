@@ -7,7 +7,7 @@ from imagepipe import errors
 from imagepipe.context import RequestContext
 from imagepipe.domain.import_ import RETRYABLE, Import, Method
 from imagepipe.domain.import_request import ImportRequest
-from imagepipe.operations import imports
+from imagepipe.operations import copies, imports
 from imagepipe.operations.imports import ImportRecord
 from imagepipe.policies import imports as rules
 
@@ -37,6 +37,24 @@ def retry(services: 'Services', context: RequestContext, import_id: str) -> Impo
     except errors.ImageNotFound as error:
         raise _refusal(record, 'its image was deleted') from error
     return imports.accepted(services, context, accepted.id)
+
+
+def obstacle(services: 'Services', context: RequestContext, tx: 'Transaction', record: Import) -> str | None:
+    """Why retry() would refuse it now, as far as the database tells; None where nothing is in its way."""
+    try:
+        image = tx.images.find(record.image_id)
+        left_to_do(tx, record)
+        if record.copies:
+            copies.authorize(services, context, tx, image)
+        else:
+            imports.check_image(tx, image, record.method)
+    except errors.ImageNotFound:
+        return 'its image was deleted'
+    except errors.ImportNotRetryable as error:
+        return error.facts['reason']
+    except errors.Conflict as error:
+        return error.message.rstrip('.')
+    return None
 
 
 def left_to_do(tx: 'Transaction', record: Import) -> list[str]:

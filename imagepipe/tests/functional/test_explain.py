@@ -1,5 +1,7 @@
 """imagepipe-manage explain: the story of an import from the database, in order and in sentences."""
 
+import datetime
+import io
 import json
 
 import sqlalchemy as sa
@@ -8,13 +10,17 @@ import testtools
 from oslo_utils import uuidutils
 
 from imagepipe.db import documents, schema
-from imagepipe.domain.import_ import ImportState, Method
+from imagepipe.domain.conductor import Drain
+from imagepipe.domain.import_ import ImportState, Method, StepState
+from imagepipe.domain.import_request import ImportRequest
 from imagepipe.domain.location import Location, LocationState
-from imagepipe.operations import explanation, retries
+from imagepipe.operations import conductors, data, deletion, explanation, imports, retries
 from imagepipe.tests.fixtures.commands import called
 from imagepipe.tests.fixtures.databases import DATABASES
 from imagepipe.tests.fixtures.endings import end
 from imagepipe.tests.fixtures.http_server import Fault
+from imagepipe.tests.fixtures.keystone import KeystoneFixture
+from imagepipe.tests.fixtures.regions import Region
 from imagepipe.tests.fixtures.stories import ADMIN, Story
 from imagepipe.tests.fixtures.workers import wait_until
 
@@ -130,6 +136,39 @@ class WhatComesNextTest(ExplainCase):
         story.remove(story.image_id)
         self.assertEqual(['Nothing: the image was deleted since.'], self.told(story)[0]['next'])
 
+    def cancelled(self, **options: object) -> Story:
+        story = self.useFixture(Story(self, **options))
+        end(story.services, story.import_id)
+        return story
+
+    def next(self, story: Story) -> str:
+        return ' '.join(self.told(story)[0]['next'])
+
+    def test_what_cannot_be_retried(self) -> None:
+        story = self.cancelled(method=Method.WEB_DOWNLOAD, content='qcow2')
+        self.assertIn('It can be retried', self.next(story))
+        sizes = {'content_length': len(story.body), 'announced_size': None}
+        data.upload(story.services, ADMIN, story.image_id, io.BytesIO(story.body), store='fast', **sizes)
+        why = "Image status is 'active'; import method web-download needs 'queued'."
+        self.assertEqual(f'Nothing, and it cannot be retried: {why}', self.next(story))
+        deletion.delete(story.services, ADMIN, story.image_id)
+        self.assertEqual('Nothing, and it cannot be retried: its image was deleted.', self.next(story))
+
+    def test_while_another_copy_is_made(self) -> None:
+        story = self.cancelled(method=Method.COPY_IMAGE)
+        self.assertIn('It can be retried', self.next(story))
+        asked = {'method': {'name': 'copy-image'}, 'stores': [story.stores[0]]}
+        other = imports.start(story.services, ADMIN, story.image_id, ImportRequest.parse(asked))
+        why = f'Image {story.image_id} is being imported by import {other.id}.'
+        self.assertEqual(f'Nothing, and it cannot be retried: {why}', self.next(story))
+
+    def test_only_a_user_can_hand_on_rights_to_another_region(self) -> None:
+        region = self.useFixture(Region(self.useFixture(KeystoneFixture(self))))
+        story = self.cancelled(method=Method.GLANCE_DOWNLOAD, region=region)
+        told = self.next(story)
+        self.assertIn('It can be retried by its project, with the rights of whoever does', told)
+        self.assertNotIn('imports retry', told)
+
     def test_a_flow_of_a_newer_release(self) -> None:
         story = self.useFixture(Story(self))
         story.db.run(lambda tx: tx.connection.execute(sa.update(schema.imports).values(flow_version=999)))
@@ -168,6 +207,56 @@ class TheWholeStoryTest(ExplainCase):
         )
         self.record(state=ImportState.REVERTING)
         self.check('What it wrote is removed, then it ends.')
+
+    def test_drained_hosts_take_nothing(self) -> None:
+        story = self.story
+        for host in ('img-01', 'img-02'):
+            self.seen(host)
+        self.check('No worker holds it: the next of 2 workers that has a place takes it')
+        conductors.drain(story.services, 'img-01', Drain.FINISH)
+        self.check('No worker holds it: the next of 1 workers that has a place takes it')
+        conductors.drain(story.services, 'img-02', Drain.HAND_OVER)
+        self.check(
+            'No worker holds it, and all 2 hosts with workers are drained: '
+            'imagepipe-manage conductors drain HOST --undo',
+        )
+        story.db.run(lambda tx: tx.workers.gone('img-02:1:x'))
+        self.check(
+            'and img-01, the only host with workers, is drained: imagepipe-manage conductors drain img-01'
+        )
+        self.seen('img-02', draining=True)
+        conductors.undrain(story.services, 'img-02')
+        self.check(
+            'and the workers that are alive take nothing new, for they stop: it waits for a conductor.'
+        )
+        claim, _ = story.db.run(lambda tx: tx.imports.claim(story.import_id, 'img-01:1:x', lease=60))
+        self.check('Worker img-01:1:x holds it and is alive.')
+        story.db.run(lambda tx: tx.imports.release(claim))
+        self.record(staged_host='img-01')
+        self.check(
+            'where its data is staged and the workers take no imports now.',
+            'Host img-01 is drained: imagepipe-manage conductors drain img-01 --undo',
+        )
+
+    def seen(self, host: str, *, draining: bool = False) -> None:
+        self.story.db.run(lambda tx: tx.conductors.known(host))
+        self.story.db.run(
+            lambda tx: tx.workers.seen(f'{host}:1:x', host=host, pid=1, version='1', draining=draining)
+        )
+
+    def test_a_running_step_tells_the_age_of_its_last_sign(self) -> None:
+        story = self.story
+        claim, _ = story.db.run(lambda tx: tx.imports.claim(story.import_id, 'img-01:1:x', lease=60))
+        story.db.run(
+            lambda tx: tx.steps.enter(claim.import_id, 'stage', StepState.RUNNING, worker=claim.owner)
+        )
+        then = datetime.datetime.now(datetime.UTC).replace(tzinfo=None) - datetime.timedelta(days=1, hours=1)
+        steps = sa.update(schema.import_steps).where(schema.import_steps.c.name == 'stage')
+        story.db.run(lambda tx: tx.connection.execute(steps.values(started_at=then, updated_at=then)))
+        self.check(
+            f'{then:%Y-%m-%d %H:%M:%S}Z  Step stage began on img-01:1; it runs, '
+            'its last sign came 25 h 00 min ago.'
+        )
 
     def test_after_its_end(self) -> None:
         full = {'cheap': {'status': 'failed', 'message': 'The store is full', 'code': 'imagepipe.store.full'}}
