@@ -5,12 +5,12 @@ from collections.abc import Mapping
 
 from oslo_config import cfg
 
-from imagepipe.cmd import commands, tables
+from imagepipe.cmd import commands, import_record, tables
 from imagepipe.domain.conductor import Conductor, Drain
 from imagepipe.domain.event import timestamp
 from imagepipe.operations import conductors
 
-_HEADERS = ('HOST', 'PID', 'STATE', 'WORKERS', 'IMPORTS', 'VERSION', 'STARTED', 'LAST SIGN')
+_HEADERS = ('HOST', 'PID', 'STATE', 'DRAIN', 'WORKERS', 'IMPORTS', 'VERSION', 'STARTED', 'LAST SIGN')
 
 
 def declare(nouns: commands.Parsers) -> None:
@@ -109,10 +109,10 @@ def _shown(found: Conductor, lease: float) -> dict[str, object]:
 def _row(found: Mapping[str, object]) -> tuple[object, ...]:
     workers = found['workers']
     return (
-        found['host'], found['pid'], found['state'], len(workers),
+        found['host'], found['pid'], found['state'], found['drain'], len(workers),
         sum(len(worker['imports']) for worker in workers),
         ', '.join(sorted({worker['version'] for worker in workers})),
-        min((worker['started_at'] for worker in workers), default=None),
+        import_record.moment(min((worker['started_at'] for worker in workers), default=None)),
         _ago(min((worker['seconds_since_sign'] for worker in workers), default=None)),
     )  # fmt: skip
 

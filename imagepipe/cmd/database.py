@@ -1,6 +1,7 @@
 """imagepipe-manage db: the database brought up to date, and relieved of what is old."""
 
 import datetime
+import json
 from collections.abc import Callable
 
 from oslo_config import cfg
@@ -21,7 +22,7 @@ def declare(nouns: commands.Parsers) -> None:
     parsers = commands.noun(nouns, 'db', 'the database')
     commands.add(parsers, 'sync', sync, 'bring the database to the revision of this release')
     about = 'print the revision of the database; 1 when it needs a sync'
-    commands.add(parsers, 'version', show_version, about)
+    commands.add_format(commands.add(parsers, 'version', show_version, about))
     about = 'forget ended imports and sent notifications; images stay'
     command = commands.add(parsers, 'purge', purge, about)
     command.add_argument(
@@ -49,7 +50,9 @@ def sync(conf: cfg.ConfigOpts) -> int:
 def show_version(conf: cfg.ConfigOpts) -> int:
     """Print the database's revision; 1 when it is not the one that this release needs."""
     found, wanted = upkeep.version(_url(conf)), migrate.head()
-    if found is not None:
+    if conf.command.format == 'json':
+        print(json.dumps({'revision': found, 'needed': wanted}, indent=2))
+    elif found is not None:
         print(found)
     if found != wanted:
         raise errors.DatabaseNotSynced(found=found or 'none', wanted=wanted)

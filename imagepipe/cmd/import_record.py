@@ -1,5 +1,6 @@
 """An import, as GET /v2/imports/{id} answers it, in the words and tables that people read of it."""
 
+import datetime
 from collections.abc import Mapping
 
 from imagepipe.cmd import display, tables
@@ -20,9 +21,9 @@ def place(record: Mapping[str, object]) -> str | None:
     return (record['error'] or {}).get('step')
 
 
-def steps(record: Mapping[str, object]) -> str:
-    """Each step with its progress."""
-    rows = zip(display.rows_of(record), record['steps'], strict=True)
+def steps(record: Mapping[str, object], now: datetime.datetime | None = None) -> str:
+    """Each step with its progress; now: as of display.rows_of()."""
+    rows = zip(display.rows_of(record, now), record['steps'], strict=True)
     return tables.table(
         ['STEP', 'STATE', 'TRY', 'PROGRESS', 'STARTED', 'TIME', 'WORKER', 'ERROR'],
         [
@@ -45,9 +46,15 @@ def stores(record: Mapping[str, object]) -> str:
     )  # fmt: skip
 
 
+def source_image(record: Mapping[str, object]) -> str | None:
+    """The image of another region that it reads."""
+    image = record['source']['image']
+    return None if image is None else f'{image["id"]} in {image["region"]}'
+
+
 def moment(moment: str | None) -> str | None:
-    """A time to the second."""
-    return None if moment is None else f'{moment[:10]} {moment[11:19]}'
+    """A time to the second, of UTC."""
+    return None if moment is None else f'{moment[:10]} {moment[11:19]}Z'
 
 
 def _progress(row: display.Row) -> str | None:
@@ -62,4 +69,4 @@ def _worker(name: str | None) -> str | None:
 
 
 def _time(moment: str | None) -> str | None:
-    return None if moment is None else moment[11:23]
+    return None if moment is None else f'{moment[11:23]}Z'

@@ -1,5 +1,6 @@
 """imagepipe-manage imports: what is at work, where it stands, and an end to it."""
 
+import datetime
 import json
 from collections.abc import Mapping
 
@@ -11,7 +12,7 @@ from imagepipe.cmd import commands, import_record, tables
 from imagepipe.domain.import_ import ImportQuery, ImportState
 from imagepipe.operations import imports, retries
 
-_HEADERS = ('ID', 'IMAGE', 'METHOD', 'STATE', 'STEP', 'CREATED', 'ERROR')
+_HEADERS = ('ID', 'IMAGE', 'METHOD', 'STATE', 'STEP', 'OWNER', 'CREATED', 'ERROR')
 
 
 def declare(nouns: commands.Parsers) -> None:
@@ -113,7 +114,7 @@ def _print_json(value: object) -> None:
 def _row(record: Mapping[str, object]) -> tuple[object, ...]:
     return (
         record['id'], record['image_id'], record['method'], record['state'], import_record.place(record),
-        import_record.moment(record['created_at']), (record['error'] or {}).get('code'),
+        record['owner'], import_record.moment(record['created_at']), (record['error'] or {}).get('code'),
     )  # fmt: skip
 
 
@@ -121,7 +122,7 @@ def _shown(record: Mapping[str, object]) -> str:
     parts = [
         tables.attributes(_attributes(record)),
         '',
-        import_record.steps(record),
+        import_record.steps(record, datetime.datetime.now(datetime.UTC)),
         '',
         import_record.stores(record),
     ]
@@ -141,7 +142,9 @@ def _attributes(record: Mapping[str, object]) -> Mapping[str, object]:
         'state': record['state'],
         'waits for host': record['waits_for_host'],
         'method': record['method'],
+        'retry of': record['retry_of'],
         'source': source['url'],
+        'source image': import_record.source_image(record),
         'source size': tables.exact(source['size']),
         **{f'source {name}': value for name, value in source['digests'].items()},
         **{f'expected {name}': value for name, value in record['expected'].items()},

@@ -71,10 +71,9 @@ def _error(record: Record) -> str | None:
 
 def _source(record: Record) -> str | None:
     source = record['source']
-    image = source['image']
     told = {
         'url': source['url'],
-        'image': image and f'{image["id"]} in {image["region"]}',
+        'image': import_record.source_image(record),
         'size': tables.exact(source['size']),
         **source['digests'],
     }

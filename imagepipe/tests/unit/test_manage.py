@@ -18,6 +18,7 @@ from imagepipe.db import engines, migrate, schema
 from imagepipe.domain.event import Event
 from imagepipe.domain.image import Status
 from imagepipe.domain.import_ import ImportQuery, ImportState, Method
+from imagepipe.domain.remote import RemoteImage
 from imagepipe.jobs.persistence import Persistence
 from imagepipe.tests.fixtures.commands import called
 from imagepipe.tests.fixtures.databases import DATABASES, use_database
@@ -38,6 +39,8 @@ class DatabaseTest(testscenarios.WithScenarios, testtools.TestCase):
         write_config(str(self.config), {'database.connection': url})
 
     def test_sync_and_version(self) -> None:
+        status, out, err = called(self.config, 'db', 'version', '--format', 'json')
+        self.assertEqual((1, {'revision': None, 'needed': migrate.head()}), (status, json.loads(out)))
         status, out, err = called(self.config, 'db', 'version')
         self.assertEqual((1, ''), (status, out))
         self.assertEqual(
@@ -49,6 +52,9 @@ class DatabaseTest(testscenarios.WithScenarios, testtools.TestCase):
             called(self.config, 'db', 'sync'),
         )
         self.assertEqual((0, f'{migrate.head()}\n', ''), called(self.config, 'db', 'version'))
+        status, out, err = called(self.config, 'db', 'version', '--format', 'json')
+        self.assertEqual((0, ''), (status, err))
+        self.assertEqual({'revision': migrate.head(), 'needed': migrate.head()}, json.loads(out))
         self.assertEqual(
             (0, f'The database was at revision {migrate.head()} already.\n', ''),
             called(self.config, 'db', 'sync'),
@@ -125,8 +131,14 @@ class ImportsTest(testscenarios.WithScenarios, testtools.TestCase):
         status, out, err = self.manage('imports', 'list')
         self.assertEqual((0, ''), (status, err))
         headers, row = out.splitlines()
-        self.assertEqual(['ID', 'IMAGE', 'METHOD', 'STATE', 'STEP', 'CREATED', 'ERROR'], headers.split())
-        self.assertEqual([import_id, self.story.image_id, 'glance-direct', 'accepted'], row.split()[:4])
+        self.assertEqual(
+            ['ID', 'IMAGE', 'METHOD', 'STATE', 'STEP', 'OWNER', 'CREATED', 'ERROR'], headers.split()
+        )
+        *cells, day, time, _ = row.split()
+        self.assertEqual(
+            [import_id, self.story.image_id, 'glance-direct', 'accepted', '-', 'project-a'], cells
+        )
+        self.assertRegex(f'{day} {time}', r'^\d{4}-\d\d-\d\d \d\d:\d\d:\d\dZ$')
         status, out, err = self.manage('imports', 'show', import_id)
         self.assertEqual((0, ''), (status, err))
         for word in (import_id, 'store:fast', 'convert:raw', 'STORE', 'pending'):
@@ -145,6 +157,12 @@ class ImportsTest(testscenarios.WithScenarios, testtools.TestCase):
         )  # fmt: skip
         self.assertEqual('cancelled', self.json('imports', 'show', import_id)['state'])
         self.assertIn('imagepipe.import.cancelled', self.manage('imports', 'list')[1])
+
+    def test_the_image_of_another_region_is_shown(self) -> None:
+        remote = RemoteImage(region='north', interface='public', image_id=self.story.image_id)
+        self.story.db.run(lambda tx: tx.imports.record(self.story.import_id, source_image=remote))
+        out = self.manage('imports', 'show', self.story.import_id)[1]
+        self.assertRegex(out, f'(?m)^source image +{self.story.image_id} in north$')
 
     def test_filters_and_pages(self) -> None:
         _, other = self.story.begin()
@@ -170,6 +188,8 @@ class ImportsTest(testscenarios.WithScenarios, testtools.TestCase):
         new, old = story.db.read(lambda tx: tx.imports.search(query))
         self.assertEqual((story.import_id, new.id), (new.retry_of, out.split()[1]))
         self.assertEqual(f'Import {new.id} is accepted; it is a retry of {old.id}.\n', out)
+        shown = called(story.cloud.config_file(), 'imports', 'show', new.id)[1]
+        self.assertRegex(shown, f'(?m)^retry of +{old.id}$')
         status, out, err = called(story.cloud.config_file(), *words)
         self.assertEqual((1, ''), (status, out))
         self.assertIn('(imagepipe.import.in_progress)', err)
@@ -238,17 +258,17 @@ class ConductorsTest(testscenarios.WithScenarios, testtools.TestCase):
         return called(self.cloud.config_file(), 'conductors', *words)
 
     def listed(self):
-        """Host, process id, state and number of workers of each line."""
+        """Host, process id, state, how it is drained and number of workers of each line."""
         status, out, err = self.manage('list')
         self.assertEqual((0, ''), (status, err))
-        return [line.split()[:4] for line in out.splitlines()[1:]]
+        return [line.split()[:5] for line in out.splitlines()[1:]]
 
     def test_workers_are_listed_by_their_conductors(self) -> None:
         self.assertEqual(
             [
-                ['img-01', '10', 'working', '2'],
-                ['img-01', '20', 'working', '1'],
-                ['img-02', '7', 'working', '1'],
+                ['img-01', '10', 'working', '-', '2'],
+                ['img-01', '20', 'working', '-', '1'],
+                ['img-02', '7', 'working', '-', '1'],
             ],
             self.listed(),
         )
@@ -256,6 +276,7 @@ class ConductorsTest(testscenarios.WithScenarios, testtools.TestCase):
         silent = sa.update(workers).where(workers.c.pid == 21).values(seen=workers.c.seen - 31)
         self.db.run(lambda tx: tx.connection.execute(silent))
         self.assertEqual(['working', 'silent', 'working'], [line[2] for line in self.listed()])
+        self.assertRegex(self.manage('list')[1], r'  1\.0 +\d{4}-\d\d-\d\d \d\d:\d\d:\d\dZ  ')
 
     def test_a_host_is_drained_and_stays_so_without_a_conductor(self) -> None:
         status, out, err = self.manage('drain', 'img-02', '--hand-over')
@@ -263,9 +284,9 @@ class ConductorsTest(testscenarios.WithScenarios, testtools.TestCase):
             (0, 'Conductors on img-02 take nothing new; what runs there is handed over.\n', ''),
             (status, out, err),
         )
-        self.assertEqual(['img-02', '7', 'drained', '1'], self.listed()[-1])
+        self.assertEqual(['img-02', '7', 'drained', 'hand_over', '1'], self.listed()[-1])
         self.db.run(lambda tx: tx.workers.gone('img-02:7:x'))
-        self.assertEqual(['img-02', '-', 'drained', '0'], self.listed()[-1])
+        self.assertEqual(['img-02', '-', 'drained', 'hand_over', '0'], self.listed()[-1])
         told = json.loads(self.manage('list', '--format', 'json')[1])['conductors'][-1]
         self.assertEqual(('hand_over', None, []), (told['drain'], told['pid'], told['workers']))
         status, out, err = self.manage('drain', 'img-02', '--undo')
