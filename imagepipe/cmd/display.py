@@ -5,7 +5,7 @@ import datetime
 import os
 import shutil
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Protocol, TextIO
 
 from imagepipe.cmd import tables
@@ -69,8 +69,11 @@ class Display(Protocol):
 
 
 def rows_of(record: Mapping[str, object], now: datetime.datetime | None = None) -> list[Row]:
-    """The steps of an import as GET /v2/imports/{id} answers it."""
-    now = now or datetime.datetime.now(datetime.UTC)
+    """The steps of an import as GET /v2/imports/{id} answers it.
+
+    now: the service's time, where it is known better than by the newest thing that the record tells of.
+    """
+    now = now or _newest(record)
     rows = [
         Row(
             name=step['name'], state=step['state'], done=step['bytes_done'], total=step['bytes_total'],
@@ -83,7 +86,33 @@ def rows_of(record: Mapping[str, object], now: datetime.datetime | None = None) 
     return rows
 
 
-def _seconds(step: Mapping[str, str | None], now: datetime.datetime) -> float | None:
+def _newest(record: Mapping[str, object]) -> datetime.datetime | None:
+    """The latest time on record; None where nothing has begun."""
+    times = [record.get('updated_at')]
+    for step in record['steps']:
+        times += [step['started_at'], step['updated_at']]
+    return max((datetime.datetime.fromisoformat(time) for time in times if time), default=None)
+
+
+class Clock:
+    """The service's time as a watched import tells it: our own clock, which may be wrong, only lends its pace."""
+
+    def __init__(self, seconds: Callable[[], float] = time.monotonic) -> None:
+        self._seconds = seconds
+        #: The service's time when our clock was at zero, as late as any look has shown that to be.
+        self._zero: datetime.datetime | None = None
+
+    def now(self, record: Mapping[str, object]) -> datetime.datetime | None:
+        """What it is at least; it never goes back. None where nothing has begun."""
+        newest = _newest(record)
+        if newest is None:
+            return None
+        passed = datetime.timedelta(seconds=self._seconds())
+        self._zero = max(self._zero or newest - passed, newest - passed)
+        return self._zero + passed
+
+
+def _seconds(step: Mapping[str, str | None], now: datetime.datetime | None) -> float | None:
     if step['started_at'] is None:
         return None
     end = now if step['finished_at'] is None else datetime.datetime.fromisoformat(step['finished_at'])

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from imagepipe import errors
 from imagepipe.cmd import image_source, outcome, service
 from imagepipe.cmd.client import Client, RefusalError, SilenceError
-from imagepipe.cmd.display import Display, Row, Stopwatch, open_display, rows_of
+from imagepipe.cmd.display import Clock, Display, Row, Stopwatch, open_display, rows_of
 from imagepipe.cmd.home import Home
 from imagepipe.cmd.image_source import ImageSource
 from imagepipe.cmd.import_record import ENDS
@@ -137,11 +137,11 @@ def _upload(client: Client, source: ImageSource, image_id: str, display: Display
 
 def _watch(client: Client, import_id: str, display: Display, uploaded: list[Row]) -> Mapping[str, object]:
     """Show the import until it has ended."""
-    pause = threading.Event()
+    pause, clock = threading.Event(), Clock()
     try:
         while True:
             record = client.import_(import_id)
-            display.show([*uploaded, *rows_of(record)])
+            display.show([*uploaded, *rows_of(record, clock.now(record))])
             if record['state'] in ENDS:
                 return record
             pause.wait(_LOOK)

@@ -5,7 +5,7 @@ from typing import TextIO
 
 from osc_lib import exceptions
 
-from imagepipe.cmd.display import open_display, rows_of
+from imagepipe.cmd.display import Clock, open_display, rows_of
 from imagepipe.cmd.import_record import ENDS
 from imagepipe.osc.calls import AwayError, Imports, Record
 
@@ -35,11 +35,11 @@ def watch(imports: Imports, record: Record, out: TextIO, err: TextIO, *, patienc
 
 
 def _until_the_end(imports: Imports, record: Record, out: TextIO, patience: float) -> Record:
-    display = open_display(out)
+    display, clock = open_display(out), Clock()
     seen = time.monotonic()
     try:
         while True:
-            display.show(rows_of(record))
+            display.show(rows_of(record, clock.now(record)))
             if record['state'] in ENDS:
                 return record
             time.sleep(_LOOK)

@@ -8,7 +8,7 @@ import re
 import fixtures
 import testtools
 
-from imagepipe.cmd import display, tables
+from imagepipe.cmd import display, import_record, tables
 from imagepipe.cmd.display import Lines, Row, Screen
 
 START = datetime.datetime(2026, 4, 1, 12, 0, 0, tzinfo=datetime.UTC)
@@ -190,6 +190,42 @@ class RowTest(testtools.TestCase):
     def test_nearly_everything_is_not_everything(self) -> None:
         row = Row(name='s', state='running', done=9999, total=10000, seconds=1.0)
         self.assertIn('99 %', display.words(row))
+
+
+class ClockTest(testtools.TestCase):
+    """START, when the service ran these steps, is not the time here."""
+
+    def record(self, sign: float) -> dict[str, object]:
+        running = {
+            **step('stage', 'running', done=2 * MIB, total=8 * MIB, started=5.0),
+            'updated_at': at(sign),
+        }
+        return {'state': 'running', 'updated_at': at(4.0), 'steps': [running, step('store:fast')]}
+
+    def test_a_step_has_run_until_its_last_sign(self) -> None:
+        row, _ = display.rows_of(self.record(9.0))
+        self.assertEqual((4.0, MIB / 2, 12.0), (row.seconds, row.rate, row.remaining))
+        self.assertRegex(import_record.steps(self.record(9.0)), r'  12:00:05\.000Z  4\.0 s  ')
+
+    def test_while_it_is_watched_time_passes(self) -> None:
+        here = [1000.0]
+        clock = display.Clock(lambda: here[0])
+        for passed, sign, seconds in (
+            (0.0, 9.0, 4.0),
+            (2.5, 9.0, 6.5),
+            (1.0, 13.0, 8.0),
+            (1.0, 13.0, 9.0),
+            (1.0, 14.5, 10.0),
+        ):
+            here[0] += passed
+            record = self.record(sign)
+            row, _ = display.rows_of(record, clock.now(record))
+            self.assertEqual(seconds, row.seconds)
+
+    def test_before_anything_has_begun(self) -> None:
+        record = {'state': 'accepted', 'steps': [step('stage')]}
+        (row,) = display.rows_of(record, display.Clock().now(record))
+        self.assertEqual(('waiting', None), (row.state, row.seconds))
 
 
 class TablesTest(testtools.TestCase):
