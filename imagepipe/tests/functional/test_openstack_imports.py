@@ -173,6 +173,19 @@ class ProgressTest(OpenStackCase):
         self.assertIn(b'\x1b[?25h', drawn)
 
 
+class Recorded:
+    """A client's images; `paths` are those that it was asked for."""
+
+    def __init__(self, images):
+        self._images = images
+        self.paths = []
+        self.find_image = images.find_image
+
+    def request(self, path, *words, **named):
+        self.paths.append(path)
+        return self._images.request(path, *words, **named)
+
+
 class EndsTest(OpenStackCase):
     def test_a_failed_import_is_told_on_stderr(self):
         import_id = self.failed()
@@ -220,6 +233,11 @@ class EndsTest(OpenStackCase):
         self.assertEqual(first, json.loads(self.told(f'image import show {first} -f json'))['id'])
         rows = json.loads(self.told(f'image import list --image {image_id} -f json'))
         self.assertEqual([second, first], [row['ID'] for row in rows])
+        client = connection.Connection(auth_type='none', endpoint=self.cloud.url)
+        self.addCleanup(client.close)
+        images = Recorded(client.image)
+        self.assertEqual(second, Imports(images).find(image_id)['id'])
+        self.assertEqual(f'/images/{image_id}/imports?limit=1', images.paths[-1])
         for command in ('--limit 1', f'--marker {second}'):
             self.assertEqual(
                 1, len(json.loads(self.told(f'image import list --image {image_id} {command} -f json')))
