@@ -95,7 +95,7 @@ def _newest(record: Mapping[str, object]) -> datetime.datetime | None:
 
 
 class Clock:
-    """The service's time as a watched import tells it; our own clock may be wrong, and only lends its pace."""
+    """The service's time as a watched import tells it; our own clock, maybe wrong, lends its pace."""
 
     def __init__(self, seconds: Callable[[], float] = time.monotonic) -> None:
         self._seconds = seconds
