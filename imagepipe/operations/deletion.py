@@ -195,9 +195,9 @@ def _discard(services: 'Services', transfer: Transfer) -> None:
 
 
 def conclude(services: 'Services', tx: 'Transaction', location: Location) -> None:
-    """The bytes of a condemned location are gone: forget it, and with the last one its image.
+    """The bytes of a condemned location are gone: forget it, and with the last one a condemned image.
 
-    The image is there only if the DELETE that condemned it died before it could remove the record.
+    Such an image is there only if the DELETE that condemned it died before it could remove the record.
     """
     image = _locked(tx, location.image_id)
     freed = forget(tx, [location])
@@ -205,7 +205,7 @@ def conclude(services: 'Services', tx: 'Transaction', location: Location) -> Non
         return  # without a URL it is a leftover of an import, and was never the image's
     if image.status is Status.PENDING_DELETE:
         return  # it counts for nobody, and goes when its time is over
-    if _own(tx, image.id) or image.status not in WITH_DATA:
+    if image.condemned is None or _own(tx, image.id):
         services.quota.release(tx, image.owner, freed)
         return
     _remove(services, tx, image, freed)
@@ -276,11 +276,11 @@ def _locked(tx: 'Transaction', image_id: str) -> Image | None:
     return image
 
 
-def forget(tx: 'Transaction', gone: Sequence[Location]) -> int:
-    """Delete the rows of locations without bytes; how many bytes that frees."""
+def forget(tx: 'Transaction', gone: Sequence[Location], state: LocationState = LocationState.DELETING) -> int:
+    """Delete the rows of locations that are still in this state; how many bytes that frees."""
     freed = 0
     for location in gone:
-        if tx.locations.set(location.id, [LocationState.DELETING], error_code=None):
+        if tx.locations.set(location.id, [state], error_code=None):
             tx.locations.delete(location.id)
             freed += location.size or 0
     return freed

@@ -2,7 +2,8 @@
 
 What only stores and name servers can tell is asked before the transaction. Data of removed
 locations is deleted before the rest of the patch is stored: a store that keeps it fails the patch,
-and then nothing of the patch is stored but what other stores have deleted already.
+and then nothing of the patch is stored but what other stores have deleted already. Locations that
+such a patch adds are recorded before anything is deleted: whatever dies, the image has data.
 """
 
 import dataclasses
@@ -48,6 +49,7 @@ class LocationPatch:
         self._image_id = image_id
         self._decided = decided
         self._own = [change for change in changes if change.name == 'locations']
+        #: By URL: those that are new to the image, with the ids of those that were recorded beforehand.
         self._found: dict[str, Place] = {}
         self._removed: tuple[Place, ...] = ()
         #: Ids of the locations before anything was removed, in their order: positions count from there.
@@ -83,7 +85,8 @@ class LocationPatch:
 
     def _drafting(self, tx: 'Transaction', image: Image) -> 'Drafting':
         found = tx.locations.of_primary(image.id) if self._own else []
-        known = [*(_place(each) for each in found), *self._removed]
+        recorded = {place.location_id for place in self._found.values()}
+        known = [*(_place(each) for each in found if each.id not in recorded), *self._removed]
         if self._removed:
             order = {location_id: number for number, location_id in enumerate(self._order)}
             known.sort(key=lambda place: order.get(place.location_id, len(order)))
@@ -111,19 +114,22 @@ class LocationPatch:
     def _clear(self) -> None:
         """Delete what the patch removes, once it is known that the whole of it can be done."""
 
-        def condemn(tx: 'Transaction') -> list[Location]:
+        def condemn(tx: 'Transaction') -> tuple[list[Location], list[Location]]:
             image = tx.images.get(self._context, self._image_id)
             _, drafting = self.applied(tx, image)
             removed = {place.location_id for place in drafting.draft.removed}
             known = tx.locations.of_primary(image.id)
             self._order = [location.id for location in known]
             found = [location for location in known if location.id in removed]
+            if not found:
+                return [], []  # it takes back what it adds itself
             locations.condemn(tx, image, found)
-            return found
+            return found, drafting.add(tx, image, freed=sum(location.size or 0 for location in found))
 
-        condemned = self._services.db.run(condemn)
-        locations.conclude(self._services, self._image_id, condemned)
+        condemned, added = self._services.db.run(condemn)
+        locations.conclude(self._services, self._image_id, condemned, instead=added)
         self._removed = tuple(_place(location) for location in condemned)
+        self._found |= {location.url: _place(location) for location in added}
 
 
 class Drafting:
@@ -157,30 +163,29 @@ class Drafting:
             known = self._known.get(place.location_id)
             if known is not None and known.metadata != place.metadata:
                 tx.locations.set(place.location_id, [LocationState.ACTIVE], metadata=_metadata(place))
-        if self.draft.added:
-            self._add(tx, image, self.draft.added)
+        self.add(tx, image)
 
-    def _add(self, tx: 'Transaction', image: Image, added: Sequence[Place]) -> None:
-        self._services.quota.reserve(tx, image.owner, sum(place.size for place in added), self._limits)
+    def add(self, tx: 'Transaction', image: Image, *, freed: int = 0) -> list[Location]:
+        """Record the locations that are new. Raises QuotaExceeded.
+
+        freed: bytes that the same patch removes; they are counted until they are gone.
+        """
+        added = self.draft.added
+        if not added:
+            return []
+        size = sum(place.size for place in added)
+        self._services.quota.reserve(tx, image.owner, size - freed, self._limits)
+        self._services.quota.count(tx, image.owner, min(size, freed))
         primary = tx.locations.primary(image.id)
         if primary is None:
             primary = _representation(image)
             tx.locations.add_representation(primary)
         # Of one transaction, so of one time: it is their ids that keep them in the order of the patch.
         ids = sorted(uuidutils.generate_uuid() for _ in added)
-        for location_id, place in zip(ids, added, strict=True):
-            tx.locations.add(
-                Location(
-                    id=location_id,
-                    image_id=image.id,
-                    representation_id=primary.id,
-                    store=place.store,
-                    state=LocationState.ACTIVE,
-                    url=place.url,
-                    size=place.size,
-                    metadata=_metadata(place),
-                )
-            )
+        new = [_location(primary, *each) for each in zip(ids, added, strict=True)]
+        for location in new:
+            tx.locations.add(location)
+        return new
 
 
 def _place(location: Location) -> Place:
@@ -190,6 +195,19 @@ def _place(location: Location) -> Place:
         size=location.size,
         metadata={name: value for name, value in location.metadata.items() if name != 'store'},
         location_id=location.id,
+    )
+
+
+def _location(primary: Representation, location_id: str, place: Place) -> Location:
+    return Location(
+        id=location_id,
+        image_id=primary.image_id,
+        representation_id=primary.id,
+        store=place.store,
+        state=LocationState.ACTIVE,
+        url=place.url,
+        size=place.size,
+        metadata=_metadata(place),
     )
 
 

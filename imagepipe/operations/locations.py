@@ -154,15 +154,29 @@ def condemn(tx: 'Transaction', image: Image, locations: Sequence[Location]) -> N
     tx.notify(Event.IMAGE_UPDATE, image_payload(saved))
 
 
-def conclude(services: 'Services', image_id: str, condemned: Sequence[Location]) -> None:
-    """Delete the bytes of condemned locations. Raises StoreInUse, StoreKeeps: then they are back."""
+def conclude(
+    services: 'Services', image_id: str, condemned: Sequence[Location], *, instead: Sequence[Location] = ()
+) -> None:
+    """Delete the bytes of condemned locations. Raises StoreInUse, StoreKeeps: then they are back.
+
+    instead: what was recorded in their place, and then is not kept; its bytes are left alone.
+    """
     removal = deletion.remove_bytes(services, condemned)
 
     def change(tx: 'Transaction') -> None:
         for location in removal.gone:
             deletion.conclude(services, tx, location)
         deletion.restore(tx, image_id, removal)
+        if removal.kept:
+            _take_back(services, tx, image_id, instead)
 
     services.db.run(change)
     if removal.kept:
         raise removal.refusal(image_id)
+
+
+def _take_back(services: 'Services', tx: 'Transaction', image_id: str, recorded: Sequence[Location]) -> None:
+    """Forget locations that were recorded a moment ago, unless somebody has condemned them since."""
+    freed = deletion.forget(tx, recorded, LocationState.ACTIVE)
+    if freed:
+        services.quota.release(tx, tx.images.find(image_id).owner, freed)

@@ -1,9 +1,11 @@
 """Deleting images: in every status, with stores that refuse, fail or do not answer."""
 
 import dataclasses
+import sys
 import threading
 import uuid
 
+import fixtures
 import sqlalchemy as sa
 import testscenarios
 
@@ -13,7 +15,7 @@ from imagepipe.domain.image import Status, Visibility
 from imagepipe.domain.import_ import ImportState
 from imagepipe.domain.import_request import ImportRequest
 from imagepipe.domain.location import Location, LocationState
-from imagepipe.operations import deletion, imports, pending_deletes
+from imagepipe.operations import deletion, imports
 from imagepipe.stores.store import Stores
 from imagepipe.tests.fixtures.databases import DATABASES
 from imagepipe.tests.functional.test_data_path import DataCase
@@ -161,7 +163,8 @@ class LeftoversTest(DeletionCase):
         image_id = self.copied('far')
         self.leave(image_id, 'near', url=None)
         (copy,) = (found for found in self.locations(image_id) if found.store == 'far')
-        self.services.db.run(lambda tx: pending_deletes.condemn(tx, [copy]))
+        with fixtures.MonkeyPatch(f'{deletion.__name__}.remove_bytes', lambda *_: sys.exit()):
+            self.assertRaises(SystemExit, self.delete, image_id)
         self.services.db.run(lambda tx: deletion.conclude(self.services, tx, copy))
         self.assertRaises(errors.ImageNotFound, self.find, image_id)
         self.assertEqual(0, self.used('project:ours'))

@@ -2,16 +2,19 @@
 
 import hashlib
 import os
-from collections.abc import Mapping
+import sys
+from collections.abc import Callable, Mapping
 
 import fixtures
 import testtools
 from oslo_utils import uuidutils
 
 from imagepipe import errors
+from imagepipe.operations import deletion
 from imagepipe.stores.memory import InMemoryStore
 from imagepipe.tests.fixtures.api import V20
 from imagepipe.tests.fixtures.pipeline import PipelineFixture
+from imagepipe.tests.fixtures.workers import wait_until
 
 DATA = os.urandom(5000)
 SHA512, MD5 = (hashlib.new(name, DATA).hexdigest() for name in ('sha512', 'md5'))
@@ -258,6 +261,81 @@ class ReplaceAndRemoveTest(PatchCase):
         self.assertEqual(self.urls[:2], self.shown(image_id))
 
 
+class InsteadTest(PatchCase):
+    """A patch adds a location and removes the only one there was: the image is never without data."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.old, self.new = self.keep(), self.keep()
+        self.image_id = self.located(self.old)
+        self.name = {'op': 'replace', 'path': '/name', 'value': 'moved'}
+
+    def moved(self) -> int:
+        """What is answered to the patch."""
+        value = at(self.new, note='new')
+        operations = {'op': 'add', 'path': '/locations/-', 'value': value}, remove(0), self.name
+        return self.pipeline.patch(self.image_id, *operations, as_='service_admin').status_int
+
+    def lies_at(self, url: str, *, name: str | None) -> None:
+        """There and nowhere else, and nothing else is counted."""
+        shown = self.pipeline.show(self.image_id)
+        self.assertEqual(('active', name), (shown['status'], shown['name']))
+        self.assertEqual([url], self.shown(self.image_id))
+        self.assertEqual(DATA, self.pipeline.download(self.image_id))
+        self.assertEqual((len(DATA), 0), self.pipeline.used())
+        self.assertEqual(['active'], [row.state for row in self.pipeline.locations(self.image_id)])
+
+    def objects(self) -> list[str]:
+        return sorted(map(self.vault.url, self.vault.contents))
+
+    def before_the_delete(self, what: Callable[[], object]) -> None:
+        """`what` happens when the store is asked to delete, the first time."""
+        delete = self.vault.delete
+
+        def deleting(url: str) -> None:
+            self.vault.delete = delete
+            what()
+            delete(url)
+
+        self.vault.delete = deleting
+
+    def test_it_lies_there_then(self) -> None:
+        seen = []
+        self.before_the_delete(lambda: seen.append(self.pipeline.download(self.image_id)))
+        self.assertEqual((200, [DATA]), (self.moved(), seen))
+        self.lies_at(self.new, name='moved')
+        self.assertEqual([self.new], self.objects())
+        (location,) = self.pipeline.show(self.image_id)['locations']
+        self.assertEqual({'note': 'new', 'store': 'vault'}, location['metadata'])
+
+    def test_it_stays_where_it_is_if_the_store_keeps_it(self) -> None:
+        for failure, expected in ((errors.StoreInUse, 409), (errors.StoreDenied, 403)):
+            self.vault.fail_on('delete', failure)
+            self.assertEqual(expected, self.moved())
+            self.lies_at(self.old, name=None)
+        self.assertEqual(sorted((self.old, self.new)), self.objects())
+
+    def test_a_process_that_dies_in_the_middle_leaves_it_whole(self) -> None:
+        """Before the store was asked, and when it has answered."""
+        for function in ('remove_bytes', 'conclude'):
+            with fixtures.MonkeyPatch(f'{deletion.__name__}.{function}', lambda *_: sys.exit()):
+                self.assertRaises(SystemExit, self.moved)
+            self.assertEqual(DATA, self.pipeline.download(self.image_id))
+            wait_until(lambda: self.pipeline.sweep() or len(self.pipeline.locations()) == 1, 'the sweep')
+            self.lies_at(self.new, name=None)
+            self.assertEqual([self.new], self.objects())
+            self.new = self.keep()
+
+    def test_whoever_removes_the_new_one_meanwhile_has_removed_it(self) -> None:
+        third = self.keep()
+        self.before_the_delete(
+            lambda: self.patched(self.image_id, add(third), remove(0), as_='service_admin')
+        )
+        self.assertEqual(200, self.moved())
+        self.lies_at(third, name='moved')
+        self.assertEqual([third], self.objects())
+
+
 class RefusedTest(PatchCase):
     """Members may remove locations here, and nothing is removed for a patch that is refused."""
 
@@ -289,6 +367,14 @@ class LimitedTest(PatchCase):
         self.refused(413, self.pipeline.image(), replace(*map(at, self.urls)))
         self.refused(413, self.pipeline.image(), replace(*map(at, self.urls[:2])))
         self.located(self.urls[2])
+
+    def test_what_is_removed_makes_room_and_nothing_is_removed_for_what_has_none(self) -> None:
+        image_id, other = self.located(self.urls[0]), self.keep()
+        self.located(self.keep(), self.keep())
+        self.refused(413, image_id, add(self.urls[1]), remove(0), add(self.urls[2]), as_='admin')
+        self.assertEqual(self.urls[:1], self.shown(image_id))
+        self.patched(image_id, add(other), remove(0), as_='service_admin')
+        self.assertEqual(([other], (3 * len(DATA), 0)), (self.shown(image_id), self.pipeline.used()))
 
     def test_no_more_urls_are_looked_at_than_there_may_be(self) -> None:
         image_id = self.pipeline.image()

@@ -2,12 +2,13 @@
 
 import hashlib
 import os
+import sys
 
+import fixtures
 import testtools
-from fixtures import TempDir
 from oslo_utils import uuidutils
 
-from imagepipe.domain.location import LocationState
+from imagepipe.operations import deletion
 from imagepipe.stores.memory import InMemoryStore
 from imagepipe.tests.fixtures.http_server import Fault
 from imagepipe.tests.fixtures.pipeline import PipelineFixture
@@ -319,9 +320,8 @@ class EndedTest(LocationCase):
     def test_a_delete_that_died_is_ended_by_the_sweeper(self) -> None:
         image_id = self.pipeline.image()
         self.pipeline.succeed(self.add(image_id))
-        (row,) = self.pipeline.locations(image_id)
-        active, deleting = LocationState.ACTIVE, LocationState.DELETING.value
-        self.pipeline.services.db.run(lambda tx: tx.locations.set(row.id, [active], state=deleting))
+        with fixtures.MonkeyPatch(f'{deletion.__name__}.remove_bytes', lambda *_: sys.exit()):
+            self.assertRaises(SystemExit, self.pipeline.delete, image_id)
         wait_until(lambda: self.pipeline.sweep() or not self.pipeline.locations(), 'the sweeper forgets it')
         self.assertEqual(404, self.pipeline.call('GET', f'/v2/images/{image_id}').status_int)
         self.assertEqual({'GET'}, {request.method for request in self.source.requests})
@@ -379,7 +379,7 @@ class OneStoreTest(testtools.TestCase):
                     'enabled_backends': '',
                     'glance_store.default_backend': '',
                     'glance_store.stores': stores,
-                    'glance_store.filesystem_store_datadir': self.useFixture(TempDir()).path,
+                    'glance_store.filesystem_store_datadir': self.useFixture(fixtures.TempDir()).path,
                 },
             )
         )

@@ -1,5 +1,6 @@
 """The sweeper: what dead processes left is ended, removed and counted right."""
 
+import datetime
 import os
 
 import sqlalchemy as sa
@@ -8,7 +9,7 @@ from oslo_utils import uuidutils
 from testscenarios import WithScenarios
 
 from imagepipe import errors, quota
-from imagepipe.db.schema import locations
+from imagepipe.db.schema import images, locations
 from imagepipe.domain import names
 from imagepipe.domain.image import Image, Status
 from imagepipe.domain.location import Location, LocationState
@@ -40,8 +41,8 @@ class SweeperTest(WithScenarios, testtools.TestCase):
     def run_in(self, operation):
         return self.services.db.run(operation)
 
-    def a_stored_image(self, *, state=LocationState.ACTIVE, data=b'bytes'):
-        """An active image with its bytes in the store `fast`."""
+    def a_stored_image(self, *, state=LocationState.ACTIVE, data=b'bytes', condemned=None):
+        """An active image with its bytes in the store `fast`. condemned: by a DELETE, which has died."""
         image_id, transfer_id = uuidutils.generate_uuid(), uuidutils.generate_uuid()
         name = names.object_name(image_id, transfer_id, 1, 'data')
         path = self.fixture.path('stores', 'fast', name)
@@ -51,7 +52,9 @@ class SweeperTest(WithScenarios, testtools.TestCase):
         representation = uuidutils.generate_uuid()
 
         def add(tx):
-            tx.images.add(Image(id=image_id, status=Status.ACTIVE, owner='p', size=len(data)))
+            tx.images.add(
+                Image(id=image_id, status=Status.ACTIVE, owner='p', size=len(data), condemned=condemned)
+            )
             tx.locations.add_representation(
                 Representation(
                     id=representation,
@@ -79,23 +82,34 @@ class SweeperTest(WithScenarios, testtools.TestCase):
         self.run_in(add)
         return image_id, path
 
-    def age_locations(self):
-        """Let every location have been as it is for a minute."""
-        self.run_in(
-            lambda tx: tx.connection.execute(
-                locations.update().values(updated_at=tx.now.replace(year=tx.now.year - 1))
-            )
-        )
+    def age(self):
+        """Let every image and every location have been as it is for a long time."""
+
+        def change(tx):
+            for table in (images, locations):
+                tx.connection.execute(table.update().values(updated_at=tx.now - datetime.timedelta(days=1)))
+
+        self.run_in(change)
 
     def used(self, owner='p'):
         return self.run_in(lambda tx: tx.usages.used(quota.project(owner), quota.BYTES))
 
     def test_a_delete_that_died_in_the_middle_is_finished(self):
-        image_id, path = self.a_stored_image(state=LocationState.DELETING)
-        self.age_locations()
+        image_id, path = self.a_stored_image(
+            state=LocationState.DELETING, condemned=uuidutils.generate_uuid()
+        )
+        self.age()
         self.sweeper.sweep()
         self.assertFalse(os.path.exists(path))
         self.assertRaises(errors.ImageNotFound, self.run_in, lambda tx: tx.images.find(image_id))
+        self.assertEqual(0, self.used())
+
+    def test_a_location_that_goes_by_itself_does_not_take_its_image(self):
+        image_id, path = self.a_stored_image(state=LocationState.DELETING)
+        self.age()
+        self.sweeper.sweep()
+        self.assertFalse(os.path.exists(path))
+        self.assertIs(Status.ACTIVE, self.run_in(lambda tx: tx.images.find(image_id)).status)
         self.assertEqual(0, self.used())
 
     def test_data_that_cannot_be_deleted_does_not_keep_the_sweeper_from_other_data(self):
@@ -105,7 +119,7 @@ class SweeperTest(WithScenarios, testtools.TestCase):
                 locations.update().where(locations.c.image_id.in_(stuck)).values(store='unplugged')
             )
         )
-        self.age_locations()
+        self.age()
         paths = [self.a_stored_image(state=LocationState.DELETING)[1] for _ in range(3)]
         self.run_in(
             lambda tx: tx.connection.execute(
@@ -125,7 +139,7 @@ class SweeperTest(WithScenarios, testtools.TestCase):
 
     def test_an_active_image_is_left_alone(self):
         image_id, path = self.a_stored_image()
-        self.age_locations()
+        self.age()
         self.sweeper.sweep()
         self.assertTrue(os.path.exists(path))
         self.assertIs(Status.ACTIVE, self.run_in(lambda tx: tx.images.find(image_id)).status)
