@@ -114,7 +114,8 @@ class Sweeper(threading.Thread):
             if failed[location.store] >= _AWAY:
                 continue
             try:
-                self._remove(location)
+                if deletion.resume(self._services, location):
+                    self._remove(location)
                 failed[location.store] = 0
             except errors.ImagepipeError as error:
                 failed[location.store] += isinstance(error, errors.StoreTransient)

@@ -3,7 +3,8 @@
 The image and its locations are condemned first, then the stores are asked, for a short time, then
 the record goes. Meanwhile nobody else changes the image: what he was told is done would go with it.
 A store that says no brings the image back; one that says nothing leaves its location `deleting`
-for the sweeper.
+for the sweeper. What the image can do without is asked for first, so that one that comes back can be
+read. A DELETE that dies is done again, by another or by the sweeper.
 """
 
 import contextlib
@@ -45,6 +46,7 @@ _REFUSALS = (errors.StoreInUse, errors.StoreDenied)
 class _Condemned:
     image: Image
     locations: tuple[Location, ...]
+    readable: tuple[Location, ...]  # those of them without which nobody can read the image
     transfers: tuple[Transfer, ...]
     removed: bool  # nothing is left to do in the stores
 
@@ -55,7 +57,15 @@ def delete(services: 'Services', context: RequestContext, image_id: str) -> None
     Raises ImageNotFound, also if another request has deleted it at the same time; ImageBeingDeleted if
     another takes long to do so; PolicyForbids, ImageProtected, StoreInUse, StoreKeeps.
     """
-    while (image := _deleted(services, context, image_id)) is None:
+
+    def condemn(tx: 'Transaction') -> _Condemned:
+        image = tx.images.get(context, image_id)
+        services.policy.authorize_image(context, rules.DELETE_IMAGE, image)
+        if image.protected:
+            raise errors.ImageProtected(image_id=image_id)
+        return _condemn(services, tx, image)
+
+    while (image := _deleted(services, services.db.run(condemn))) is None:
         LOG.info('Image %s was given back while it was deleted: it is deleted anew', image_id)
     # As Glance does, also when the image can be restored: nobody has the right to do it later.
     key = encryption.key_deleted_with(image.properties)
@@ -63,16 +73,42 @@ def delete(services: 'Services', context: RequestContext, image_id: str) -> None
         services.key_manager.delete(context, key)
 
 
-def _deleted(services: 'Services', context: RequestContext, image_id: str) -> Image | None:
+def resume(services: 'Services', location: Location) -> bool:
+    """Do the DELETE again that has condemned the image of this location, and died.
+
+    Whether there was none, and the location is still to be removed by itself. Raises ImageBeingDeleted
+    if the DELETE may be alive.
+    """
+
+    def condemn(tx: 'Transaction') -> tuple[bool, _Condemned | None]:
+        left = tx.locations.of_image(location.image_id, [LocationState.DELETING])
+        if location.id not in {found.id for found in left}:
+            return False, None
+        with contextlib.suppress(errors.ImageNotFound):
+            image = tx.images.find(location.image_id)
+            if image.condemned is not None and location.url is not None:
+                return False, _condemn(services, tx, image)
+        return True, None
+
+    alone, condemned = services.db.run(condemn)
+    try:
+        if condemned is not None:
+            _deleted(services, condemned)
+    except (errors.StoreInUse, errors.StoreKeeps) as error:
+        LOG.warning('Image %s is back, whose DELETE had died: %s', location.image_id, error)
+    return alone
+
+
+def _deleted(services: 'Services', condemned: _Condemned) -> Image | None:
     """The image, which is gone; None if this took so long that another DELETE has given it back."""
-    condemned = services.db.run(lambda tx: _condemn(services, context, tx, image_id))
+    image_id = condemned.image.id
     if services.cache is not None:
         services.cache.drop(image_id)
     for transfer in condemned.transfers:
         _discard(services, transfer)
     if condemned.removed:
         return condemned.image
-    removal = remove_bytes(services, condemned.locations)
+    removal = _emptied(services, condemned)
     if removal.kept:
         services.db.run(lambda tx: _restore(services, tx, condemned.image, removal))
         raise removal.refusal(image_id)
@@ -86,11 +122,13 @@ def _deleted(services: 'Services', context: RequestContext, image_id: str) -> Im
 class Removal:
     """What became of condemned locations: gone, or kept by their stores, with the error of each.
 
-    The others stay condemned: they are the sweeper's.
+    unasked: their stores were not asked, for others keep something. The rest stay condemned: they are
+    the sweeper's.
     """
 
     gone: tuple[Location, ...]
     kept: Sequence[tuple[Location, errors.ImagepipeError]]
+    unasked: tuple[Location, ...] = ()
 
     def refusal(self, image_id: str) -> errors.ImagepipeError:
         """What the caller is told where something is kept."""
@@ -99,9 +137,26 @@ class Removal:
         return errors.StoreKeeps(image_id=image_id)
 
 
-def remove_bytes(services: 'Services', locations: Sequence[Location]) -> Removal:
-    """Ask the stores for a limited time to delete what is at these locations."""
-    outcomes = _Deletions(services, locations).run(services.conf.transfers.delete_seconds)
+def _emptied(services: 'Services', condemned: _Condemned) -> Removal:
+    """Ask for other formats in half of the time, and for what GET file reads only if none is kept."""
+    readable = condemned.readable
+    others = [location for location in condemned.locations if location not in readable]
+    if not others:
+        return remove_bytes(services, readable)
+    began, seconds = time.monotonic(), services.conf.transfers.delete_seconds
+    first = remove_bytes(services, others, seconds / 2)
+    if first.kept:
+        return dataclasses.replace(first, unasked=readable)
+    rest = remove_bytes(services, readable, seconds - (time.monotonic() - began))
+    return dataclasses.replace(rest, gone=first.gone + rest.gone)
+
+
+def remove_bytes(
+    services: 'Services', locations: Sequence[Location], seconds: float | None = None
+) -> Removal:
+    """Ask the stores for a limited time, by default all that a DELETE has, to delete what is there."""
+    allowed = services.conf.transfers.delete_seconds if seconds is None else seconds
+    outcomes = _Deletions(services, locations).run(allowed)
     found = [(location, outcomes[location.id]) for location in locations if location.id in outcomes]
     return Removal(
         gone=tuple(location for location, error in found if error is None),
@@ -119,20 +174,17 @@ def is_foreign(services: 'Services', location: Location) -> bool:
     return store is not None and store.read_only
 
 
-def _condemn(services: 'Services', context: RequestContext, tx: 'Transaction', image_id: str) -> _Condemned:
-    image = tx.images.get(context, image_id)
-    services.policy.authorize_image(context, rules.DELETE_IMAGE, image)
-    if image.protected:
-        raise errors.ImageProtected(image_id=image_id)
+def _condemn(services: 'Services', tx: 'Transaction', image: Image) -> _Condemned:
     _check_turn(services, tx, image)
     image.to(Status.DELETED)
-    reverting = _revert_import(tx, image_id)
-    found = tx.transfers.of_image(image_id)
+    reverting = _revert_import(tx, image.id)
+    found = tx.transfers.of_image(image.id)
     ended = [transfer for transfer in found if tx.transfers.end(transfer.id, _UNENDED)]
     tx.images.lock(image)
     locations = tuple(
-        location for location in _own(tx, image_id) if reverting is None or location.import_id != reverting
+        location for location in _own(tx, image.id) if reverting is None or location.import_id != reverting
     )
+    readable = _readable(tx, image, locations)
     if _is_postponed(services, image, locations):
         pending_deletes.postpone(services, tx, image)
         locations = ()
@@ -144,7 +196,24 @@ def _condemn(services: 'Services', context: RequestContext, tx: 'Transaction', i
     pending_deletes.condemn(tx, locations)
     for transfer in ended:
         services.quota.release_transfer(tx, tx.transfers.get(transfer.id))  # it may have grown before its end
-    return _Condemned(image, locations, tuple(found), removed=not locations)
+    return _Condemned(image, locations, readable, tuple(found), removed=not locations)
+
+
+def _readable(tx: 'Transaction', image: Image, locations: Sequence[Location]) -> tuple[Location, ...]:
+    """Those that GET file reads: all where there is but one format.
+
+    One that was on its way out before is none of them, unless a DELETE that died may have condemned it.
+    """
+    if len({location.representation_id for location in locations}) < 2:
+        return tuple(locations)
+    primary = tx.locations.primary(image.id)
+    return tuple(
+        location
+        for location in locations
+        if primary is not None
+        and location.representation_id == primary.id
+        and (image.condemned is not None or location.state in pending_deletes.KEPT)
+    )
 
 
 def patience(services: 'Services') -> datetime.timedelta:
@@ -227,13 +296,14 @@ def _restore(services: 'Services', tx: 'Transaction', condemned: Image, removal:
 
 
 def restore(tx: 'Transaction', image_id: str, removal: Removal) -> None:
-    """What stores keep is the image's again. Of nothing else is it known that it is still there.
+    """What stores keep, and what they were not asked for, is the image's again.
 
-    Without an image it stays the sweeper's.
+    Of nothing else is it known that it is still there. Without an image it stays the sweeper's.
     """
     if _locked(tx, image_id) is None:
         return
-    for location, _ in removal.kept:
+    kept = [location for location, _ in removal.kept]
+    for location in (*kept, *removal.unasked):
         tx.locations.set(location.id, [LocationState.DELETING], state=LocationState.ACTIVE.value)
 
 

@@ -15,9 +15,13 @@ from imagepipe.domain.image import Status, Visibility
 from imagepipe.domain.import_ import ImportState
 from imagepipe.domain.import_request import ImportRequest
 from imagepipe.domain.location import Location, LocationState
+from imagepipe.domain.representation import Representation
+from imagepipe.jobs.sweeper import Sweeper
 from imagepipe.operations import deletion, imports
+from imagepipe.stores.memory import InMemoryStore
 from imagepipe.stores.store import Stores
 from imagepipe.tests.fixtures.databases import DATABASES
+from imagepipe.tests.fixtures.workers import wait_until
 from imagepipe.tests.functional.test_data_path import DataCase
 
 ANYBODY = {'user_id': 'u', 'roles': ['member', 'reader']}
@@ -124,6 +128,110 @@ class RefusedTest(DeletionCase):
             [('far', LocationState.ACTIVE)], [(x.store, x.state) for x in self.locations(image_id)]
         )
         self.assertEqual((b'0123456789', 10), (self.downloaded(image_id), self.used('project:ours')))
+        self.far.heal()
+        self.delete(image_id)
+        self.assert_gone(image_id)
+
+
+class FormatsTest(DeletionCase):
+    """An image in one format for everybody, and in another one that a store wanted."""
+
+    overrides = {'transfers.delete_seconds': 0.5}
+
+    def converted(self) -> str:
+        """In `near` as GET file reads it, in `far` as it does not."""
+        image_id = self.copied('near')
+        (first,) = self.locations(image_id)
+        other = Representation(
+            id=str(uuid.uuid4()),
+            image_id=image_id,
+            primary=False,
+            disk_format='qcow2',
+            container_format='bare',
+        )
+
+        def add(tx: object) -> None:
+            tx.locations.add_representation(other)
+            self.copy(tx, dataclasses.replace(first, representation_id=other.id), 'far')
+
+        self.services.db.run(add)
+        return image_id
+
+    def in_use(self, store: InMemoryStore, image_id: str) -> None:
+        store.fail_on('delete', errors.StoreInUse(store=store.id, image_id=image_id))
+
+    def states(self, image_id: str) -> dict[str, LocationState]:
+        return {found.store: found.state for found in self.locations(image_id)}
+
+    def assert_whole(self, image_id: str) -> None:
+        active = LocationState.ACTIVE
+        self.assertEqual({'near': active, 'far': active}, self.states(image_id))
+        self.assertEqual((b'0123456789', 20), (self.downloaded(image_id), self.used('project:ours')))
+        self.assertIsNone(self.find(image_id).condemned)
+
+    def test_one_that_is_in_use_keeps_the_other(self) -> None:
+        image_id = self.converted()
+        self.in_use(self.far, image_id)
+        self.assertRaises(errors.StoreInUse, self.delete, image_id)
+        self.assert_whole(image_id)
+        self.far.heal()
+        self.delete(image_id)
+        self.assert_gone(image_id)
+
+    def test_what_everybody_reads_does_without_the_other(self) -> None:
+        image_id = self.converted()
+        self.in_use(self.near, image_id)
+        self.assertRaises(errors.StoreInUse, self.delete, image_id)
+        self.assertEqual({'near': LocationState.ACTIVE}, self.states(image_id))
+        self.assertEqual((b'0123456789', 10), (self.downloaded(image_id), self.used('project:ours')))
+
+    def test_a_store_that_does_not_answer_takes_half_of_the_time(self) -> None:
+        gate = threading.Event()
+        self.addCleanup(gate.set)
+        image_id = self.converted()
+        self.far.delete = lambda url: gate.wait()
+        self.in_use(self.near, image_id)
+        self.assertRaises(errors.StoreInUse, self.delete, image_id)
+        self.assertEqual({'near': LocationState.ACTIVE, 'far': LocationState.DELETING}, self.states(image_id))
+        self.near.heal()
+        self.delete(image_id)
+        self.assertRaises(errors.ImageNotFound, self.find, image_id)
+        self.assertEqual({'far': LocationState.DELETING}, self.states(image_id))
+
+    def test_a_delete_that_died_is_done_again_by_the_sweeper(self) -> None:
+        image_id = self.converted()
+        condemned = self.died(image_id)
+        sweeper = Sweeper(self.services, interval=1)
+        wait_until(lambda: sweeper.sweep() or self.find(image_id).condemned is None, 'it is back')
+        self.assert_whole(image_id)
+        # Another sweeper that has seen them condemned leaves them alone.
+        self.assertEqual([False, False], [deletion.resume(self.services, each) for each in condemned])
+        self.assert_goes_when_it_is_not_in_use(image_id)
+
+    def test_a_delete_that_died_is_done_again_by_another(self) -> None:
+        image_id = self.converted()
+        self.died(image_id)
+        wait_until(lambda: self.is_refused(image_id), 'it is in use')
+        self.assert_whole(image_id)
+        self.assert_goes_when_it_is_not_in_use(image_id)
+
+    def died(self, image_id: str) -> list[Location]:
+        """What a DELETE has condemned that died then; `far` is in use."""
+        self.in_use(self.far, image_id)
+        with fixtures.MonkeyPatch(f'{deletion.__name__}.remove_bytes', lambda *_: sys.exit()):
+            self.assertRaises(SystemExit, self.delete, image_id)
+        return self.locations(image_id)
+
+    def is_refused(self, image_id: str) -> bool:
+        try:
+            self.delete(image_id)
+        except errors.ImageBeingDeleted:  # as long as the other one may be alive
+            return False
+        except errors.StoreInUse:
+            return True
+        self.fail('it is gone')
+
+    def assert_goes_when_it_is_not_in_use(self, image_id: str) -> None:
         self.far.heal()
         self.delete(image_id)
         self.assert_gone(image_id)

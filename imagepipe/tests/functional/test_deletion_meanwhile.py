@@ -9,6 +9,7 @@ import sys
 import threading
 from collections.abc import Callable, Sequence
 
+import fixtures
 import testscenarios
 import testtools
 
@@ -172,10 +173,27 @@ class ChangesTest(MeanwhileCase):
         self.nothing_is_left()
 
     def test_one_that_has_died_is_done_by_the_sweeper(self) -> None:
-        self.before(deletion, 'remove_bytes', sys.exit)
-        self.assertRaises(SystemExit, self.delete, self.image_id)
+        self.die()
         self.nothing_is_left()
         self.assertEqual((404, errors.ImageNotFound.code), self.change(*self.changes()[0]))
+
+    def test_one_that_has_died_gives_the_image_back_where_a_store_keeps_the_data(self) -> None:
+        for failure in (errors.StoreInUse, errors.StoreDenied):
+            self.far.fail_on('delete', failure)
+            self.die()
+            self.assertEqual(errors.ImageBeingDeleted.code, self.change(*self.changes()[0])[1])
+            wait_until(lambda: self.pipeline.sweep() or not self.is_condemned(), 'the sweeper gives it back')
+            self.assertEqual(DATA, self.pipeline.download(self.image_id))
+            self.pipeline.check_records()
+        self.assertEqual([], [each for each in self.changes() if self.change(*each)[1] is not None])
+
+    def die(self) -> None:
+        """DELETE the image, and never come to ask its store."""
+        with fixtures.MonkeyPatch(f'{deletion.__name__}.remove_bytes', lambda *_: sys.exit()):
+            self.assertRaises(SystemExit, self.delete, self.image_id)
+
+    def is_condemned(self) -> bool:
+        return self.pipeline.services.db.read(lambda tx: tx.images.find(self.image_id)).condemned is not None
 
     def test_every_call_that_changes_an_image_is_among_them(self) -> None:
         """Those that are not are for images without data, or are this DELETE."""

@@ -32,7 +32,7 @@ class SweeperTest(WithScenarios, testtools.TestCase):
             ServicesFixture(
                 self,
                 kind=self.database_kind,
-                overrides={'transfers.delete_seconds': 0, 'staging.grace': 300},
+                overrides={'staging.grace': 300},
             )
         )
         self.services = self.fixture.services
