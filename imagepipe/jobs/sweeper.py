@@ -21,7 +21,7 @@ from imagepipe.domain.readiness import Part
 from imagepipe.domain.usage import Resource
 from imagepipe.flows import registry
 from imagepipe.jobs import equipment, trusts
-from imagepipe.operations import conductors, custody, deletion, garbage, pending_deletes, transfers
+from imagepipe.operations import conductors, custody, deletion, garbage, pending_deletes, removals, transfers
 
 if TYPE_CHECKING:
     from imagepipe.services import Services
@@ -138,7 +138,7 @@ class Sweeper(threading.Thread):
         store = self._services.stores.get(location.store)
         if store is None:
             raise errors.StorePermanent(store=location.store)
-        if deletion.is_foreign(self._services, location):
+        if removals.is_foreign(self._services, location):
             pass  # nothing there is ours
         elif location.object_name is None:
             store.delete(location.url)

@@ -11,7 +11,6 @@ import contextlib
 import dataclasses
 import datetime
 import logging
-import threading
 import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -26,7 +25,8 @@ from imagepipe.domain.image import WITH_DATA, Image, Status
 from imagepipe.domain.import_ import ImportState
 from imagepipe.domain.location import OCCUPYING, Location, LocationState
 from imagepipe.domain.transfer import Transfer, TransferState
-from imagepipe.operations import pending_deletes, transfers
+from imagepipe.operations import pending_deletes, removals, transfers
+from imagepipe.operations.removals import Removal
 from imagepipe.policies import images as rules
 
 if TYPE_CHECKING:
@@ -37,9 +37,6 @@ LOG = logging.getLogger(__name__)
 
 #: Transfers from which the right to write is taken; an import that uses staged data is reverted anyway.
 _UNENDED = (TransferState.OPEN, TransferState.FINISHED)
-
-#: What brings the image back: the store keeps the data, and will.
-_REFUSALS = (errors.StoreInUse, errors.StoreDenied)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -77,26 +74,31 @@ def resume(services: 'Services', location: Location) -> bool:
     """Do the DELETE again that has condemned the image of this location, and died.
 
     Whether there was none, and the location is still to be removed by itself. Raises ImageBeingDeleted
-    if the DELETE may be alive.
+    if the DELETE may be alive, ImageNotFound if another was faster.
     """
 
-    def condemn(tx: 'Transaction') -> tuple[bool, _Condemned | None]:
+    def look(tx: 'Transaction') -> tuple[bool, bool]:
         left = tx.locations.of_image(location.image_id, [LocationState.DELETING])
-        if location.id not in {found.id for found in left}:
-            return False, None
         with contextlib.suppress(errors.ImageNotFound):
             image = tx.images.find(location.image_id)
-            if image.condemned is not None and location.url is not None:
-                return False, _condemn(services, tx, image)
-        return True, None
+            return location in left, location.url is not None and image.condemned is not None
+        return location in left, False
 
-    alone, condemned = services.db.run(condemn)
+    def condemn(tx: 'Transaction') -> _Condemned | None:
+        image = tx.images.find(location.image_id)
+        return None if image.condemned is None else _condemn(services, tx, image)
+
+    # Of one moment: where another sweeper gives the image back, neither half of that is seen alone.
+    left, dead = services.db.snapshot(look)
+    if not (left and dead):
+        return left
+    condemned = services.db.run(condemn)
     try:
         if condemned is not None:
             _deleted(services, condemned)
     except (errors.StoreInUse, errors.StoreKeeps) as error:
         LOG.warning('Image %s is back, whose DELETE had died: %s', location.image_id, error)
-    return alone
+    return False
 
 
 def _deleted(services: 'Services', condemned: _Condemned) -> Image | None:
@@ -118,60 +120,18 @@ def _deleted(services: 'Services', condemned: _Condemned) -> Image | None:
     return None if found.condemned is None else found
 
 
-@dataclasses.dataclass(frozen=True)
-class Removal:
-    """What became of condemned locations: gone, or kept by their stores, with the error of each.
-
-    unasked: their stores were not asked, for others keep something. The rest stay condemned: they are
-    the sweeper's.
-    """
-
-    gone: tuple[Location, ...]
-    kept: Sequence[tuple[Location, errors.ImagepipeError]]
-    unasked: tuple[Location, ...] = ()
-
-    def refusal(self, image_id: str) -> errors.ImagepipeError:
-        """What the caller is told where something is kept."""
-        if any(isinstance(error, errors.StoreInUse) for _, error in self.kept):
-            return errors.StoreInUse(store='', image_id=image_id)
-        return errors.StoreKeeps(image_id=image_id)
-
-
 def _emptied(services: 'Services', condemned: _Condemned) -> Removal:
     """Ask for other formats in half of the time, and for what GET file reads only if none is kept."""
     readable = condemned.readable
     others = [location for location in condemned.locations if location not in readable]
     if not others:
-        return remove_bytes(services, readable)
+        return removals.remove_bytes(services, readable)
     began, seconds = time.monotonic(), services.conf.transfers.delete_seconds
-    first = remove_bytes(services, others, seconds / 2)
+    first = removals.remove_bytes(services, others, seconds / 2)
     if first.kept:
         return dataclasses.replace(first, unasked=readable)
-    rest = remove_bytes(services, readable, seconds - (time.monotonic() - began))
+    rest = removals.remove_bytes(services, readable, seconds - (time.monotonic() - began))
     return dataclasses.replace(rest, gone=first.gone + rest.gone)
-
-
-def remove_bytes(
-    services: 'Services', locations: Sequence[Location], seconds: float | None = None
-) -> Removal:
-    """Ask the stores for a limited time, by default all that a DELETE has, to delete what is there."""
-    allowed = services.conf.transfers.delete_seconds if seconds is None else seconds
-    outcomes = _Deletions(services, locations).run(allowed)
-    found = [(location, outcomes[location.id]) for location in locations if location.id in outcomes]
-    return Removal(
-        gone=tuple(location for location, error in found if error is None),
-        kept=[(location, error) for location, error in found if isinstance(error, _REFUSALS)],
-    )
-
-
-def is_foreign(services: 'Services', location: Location) -> bool:
-    """Whether the bytes are somebody else's, of which the image has the URL and nothing more.
-
-    Here and nowhere else is decided that they are never deleted: whoever removes a location, or the
-    image, forgets its row. A store that takes no data (http) holds nothing that imagepipe wrote.
-    """
-    store = services.stores.get(location.store)
-    return store is not None and store.read_only
 
 
 def _condemn(services: 'Services', tx: 'Transaction', image: Image) -> _Condemned:
@@ -374,55 +334,3 @@ def _remove(services: 'Services', tx: 'Transaction', image: Image, freed: int = 
     services.quota.release(tx, image.owner, freed)
     deleted = dataclasses.replace(image, status=Status.DELETED)
     tx.notify(Event.IMAGE_DELETE, image_payload(deleted, deleted_at=tx.now))
-
-
-class _Deletions:
-    """The stores' deletes, side by side and for a limited time.
-
-    Their outcomes by location id: None is gone, an error is not gone; a store that has not
-    answered in time has none, and its thread is left behind.
-    """
-
-    def __init__(self, services: 'Services', locations: Sequence[Location]) -> None:
-        self._services = services
-        self._locations = locations
-        self._outcomes: dict[str, errors.ImagepipeError | None] = {}
-        self._lock = threading.Lock()
-
-    def run(self, seconds: float) -> dict[str, errors.ImagepipeError | None]:
-        """Delete all; what is known after at most `seconds`."""
-        deadline = time.monotonic() + seconds
-        threads = [self._start(location) for location in self._locations]
-        for thread in threads:
-            thread.join(max(0.0, deadline - time.monotonic()))
-        with self._lock:
-            return dict(self._outcomes)
-
-    def _start(self, location: Location) -> threading.Thread:
-        thread = threading.Thread(
-            target=self._delete, args=(location,), name=f'delete-{location.store}', daemon=True
-        )
-        thread.start()
-        return thread
-
-    def _delete(self, location: Location) -> None:
-        outcome = self._outcome(location)
-        if outcome is not None:
-            LOG.warning('Location %s was not deleted: %s', location.id, outcome)
-        with self._lock:
-            self._outcomes[location.id] = outcome
-
-    def _outcome(self, location: Location) -> errors.ImagepipeError | None:
-        store = self._services.stores.get(location.store)
-        if store is None:
-            return errors.UnknownStore(store=location.store)
-        if is_foreign(self._services, location):
-            return None
-        try:
-            if location.url is not None:
-                store.delete(location.url)
-            elif location.object_name is not None:
-                store.discard(location.object_name)
-        except errors.ImagepipeError as error:
-            return error
-        return None

@@ -13,7 +13,7 @@ from imagepipe.domain.import_ import Import, Method, Plan, Target
 from imagepipe.domain.location import Location, LocationState
 from imagepipe.domain.usage import Resource
 from imagepipe.domain.validation import LocationRequest
-from imagepipe.operations import acceptance, deletion, pending_deletes, places
+from imagepipe.operations import acceptance, deletion, pending_deletes, places, removals
 from imagepipe.operations.terms import Terms
 from imagepipe.policies import locations as rules
 
@@ -161,7 +161,7 @@ def conclude(
 
     instead: what was recorded in their place, and then is not kept; its bytes are left alone.
     """
-    removal = deletion.remove_bytes(services, condemned)
+    removal = removals.remove_bytes(services, condemned)
 
     def change(tx: 'Transaction') -> None:
         for location in removal.gone:

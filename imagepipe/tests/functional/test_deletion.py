@@ -17,7 +17,7 @@ from imagepipe.domain.import_request import ImportRequest
 from imagepipe.domain.location import Location, LocationState
 from imagepipe.domain.representation import Representation
 from imagepipe.jobs.sweeper import Sweeper
-from imagepipe.operations import deletion, imports
+from imagepipe.operations import deletion, imports, removals
 from imagepipe.stores.memory import InMemoryStore
 from imagepipe.stores.store import Stores
 from imagepipe.tests.fixtures.databases import DATABASES
@@ -218,7 +218,7 @@ class FormatsTest(DeletionCase):
     def died(self, image_id: str) -> list[Location]:
         """What a DELETE has condemned that died then; `far` is in use."""
         self.in_use(self.far, image_id)
-        with fixtures.MonkeyPatch(f'{deletion.__name__}.remove_bytes', lambda *_: sys.exit()):
+        with fixtures.MonkeyPatch(f'{removals.__name__}.remove_bytes', lambda *_: sys.exit()):
             self.assertRaises(SystemExit, self.delete, image_id)
         return self.locations(image_id)
 
@@ -271,7 +271,7 @@ class LeftoversTest(DeletionCase):
         image_id = self.copied('far')
         self.leave(image_id, 'near', url=None)
         (copy,) = (found for found in self.locations(image_id) if found.store == 'far')
-        with fixtures.MonkeyPatch(f'{deletion.__name__}.remove_bytes', lambda *_: sys.exit()):
+        with fixtures.MonkeyPatch(f'{removals.__name__}.remove_bytes', lambda *_: sys.exit()):
             self.assertRaises(SystemExit, self.delete, image_id)
         self.services.db.run(lambda tx: deletion.conclude(self.services, tx, copy))
         self.assertRaises(errors.ImageNotFound, self.find, image_id)

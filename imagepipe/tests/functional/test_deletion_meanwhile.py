@@ -17,7 +17,7 @@ from imagepipe import errors
 from imagepipe.api.routes import ROUTES
 from imagepipe.db.images import ImageRepository
 from imagepipe.flows.steps.stage import TakeStaged
-from imagepipe.operations import deletion, targets
+from imagepipe.operations import deletion, removals, targets
 from imagepipe.tests.fixtures.api import V21
 from imagepipe.tests.fixtures.databases import DATABASES
 from imagepipe.tests.fixtures.http_server import Fault
@@ -75,7 +75,7 @@ class MeanwhileCase(testscenarios.WithScenarios, testtools.TestCase):
 class RequestsTest(MeanwhileCase):
     def test_of_several_deletes_one_is_204(self) -> None:
         image_id = self.active()
-        self.before(deletion, 'remove_bytes', self.once_asked(3))
+        self.before(removals, 'remove_bytes', self.once_asked(3))
         self.assertEqual([204, 404, 404], sorted(together(*[(self.delete, image_id)] * 3)))
         self.nothing_is_left()
 
@@ -83,7 +83,7 @@ class RequestsTest(MeanwhileCase):
         """What one gives back the others do not delete."""
         image_id = self.active(store='far')
         self.far.fail_on('delete', errors.StoreInUse(store='far', image_id=image_id))
-        self.before(deletion, 'remove_bytes', self.once_asked(3))
+        self.before(removals, 'remove_bytes', self.once_asked(3))
         self.assertEqual([409, 409, 409], together(*[(self.delete, image_id)] * 3))
         self.assertEqual(DATA, self.pipeline.download(image_id))
         self.far.heal()
@@ -134,7 +134,7 @@ class ChangesTest(MeanwhileCase):
     def test_they_are_refused_and_the_image_goes(self) -> None:
         answers = []
         changes = [change for change in self.changes() if change[1] != '/actions/reactivate']  # it is active
-        self.before(deletion, 'remove_bytes', lambda: answers.extend(self.change(*each) for each in changes))
+        self.before(removals, 'remove_bytes', lambda: answers.extend(self.change(*each) for each in changes))
         self.assertEqual(204, self.delete(self.image_id))
         self.assertEqual([(409, errors.ImageBeingDeleted.code)] * len(changes), answers)
         self.assertEqual({(404, errors.ImageNotFound.code)}, {self.change(*each) for each in changes})
@@ -154,7 +154,7 @@ class ChangesTest(MeanwhileCase):
         path = f'/v2/stores/far/{self.image_id}'
         answers = []
         self.before(
-            deletion, 'remove_bytes', lambda: answers.append(self.pipeline.call('DELETE', path, as_='admin'))
+            removals, 'remove_bytes', lambda: answers.append(self.pipeline.call('DELETE', path, as_='admin'))
         )
         self.assertEqual(204, self.delete(self.image_id))
         self.assertEqual(errors.ImageBeingDeleted.code, answers[0].json['error']['error_code'])
@@ -166,7 +166,7 @@ class ChangesTest(MeanwhileCase):
                 raise SystemExit
 
         calls = itertools.count(1)
-        self.before(deletion, 'remove_bytes', die)
+        self.before(removals, 'remove_bytes', die)
         self.assertRaises(SystemExit, self.delete, self.image_id)
         self.assertEqual(409, self.delete(self.image_id))  # as long as it may be alive
         wait_until(lambda: self.delete(self.image_id) == 204, 'the image is deleted')
@@ -189,7 +189,7 @@ class ChangesTest(MeanwhileCase):
 
     def die(self) -> None:
         """DELETE the image, and never come to ask its store."""
-        with fixtures.MonkeyPatch(f'{deletion.__name__}.remove_bytes', lambda *_: sys.exit()):
+        with fixtures.MonkeyPatch(f'{removals.__name__}.remove_bytes', lambda *_: sys.exit()):
             self.assertRaises(SystemExit, self.delete, self.image_id)
 
     def is_condemned(self) -> bool:

@@ -10,7 +10,7 @@ import testtools
 from oslo_utils import uuidutils
 
 from imagepipe import errors
-from imagepipe.operations import deletion
+from imagepipe.operations import deletion, removals
 from imagepipe.stores.memory import InMemoryStore
 from imagepipe.tests.fixtures.api import V20
 from imagepipe.tests.fixtures.pipeline import PipelineFixture
@@ -317,8 +317,8 @@ class InsteadTest(PatchCase):
 
     def test_a_process_that_dies_in_the_middle_leaves_it_whole(self) -> None:
         """Before the store was asked, and when it has answered."""
-        for function in ('remove_bytes', 'conclude'):
-            with fixtures.MonkeyPatch(f'{deletion.__name__}.{function}', lambda *_: sys.exit()):
+        for module, function in ((removals, 'remove_bytes'), (deletion, 'conclude')):
+            with fixtures.MonkeyPatch(f'{module.__name__}.{function}', lambda *_: sys.exit()):
                 self.assertRaises(SystemExit, self.moved)
             self.assertEqual(DATA, self.pipeline.download(self.image_id))
             wait_until(lambda: self.pipeline.sweep() or len(self.pipeline.locations()) == 1, 'the sweep')

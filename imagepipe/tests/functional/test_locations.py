@@ -8,7 +8,7 @@ import fixtures
 import testtools
 from oslo_utils import uuidutils
 
-from imagepipe.operations import deletion
+from imagepipe.operations import removals
 from imagepipe.stores.memory import InMemoryStore
 from imagepipe.tests.fixtures.http_server import Fault
 from imagepipe.tests.fixtures.pipeline import PipelineFixture
@@ -320,7 +320,7 @@ class EndedTest(LocationCase):
     def test_a_delete_that_died_is_ended_by_the_sweeper(self) -> None:
         image_id = self.pipeline.image()
         self.pipeline.succeed(self.add(image_id))
-        with fixtures.MonkeyPatch(f'{deletion.__name__}.remove_bytes', lambda *_: sys.exit()):
+        with fixtures.MonkeyPatch(f'{removals.__name__}.remove_bytes', lambda *_: sys.exit()):
             self.assertRaises(SystemExit, self.pipeline.delete, image_id)
         wait_until(lambda: self.pipeline.sweep() or not self.pipeline.locations(), 'the sweeper forgets it')
         self.assertEqual(404, self.pipeline.call('GET', f'/v2/images/{image_id}').status_int)
