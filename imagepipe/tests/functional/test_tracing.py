@@ -264,6 +264,9 @@ class _Run:
     def let_go(self):
         return contextlib.nullcontext()
 
+    def working(self, _step):
+        return contextlib.nullcontext()
+
     def check(self):
         return None
 
