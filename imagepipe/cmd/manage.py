@@ -26,10 +26,10 @@ from imagepipe.db import upkeep
 
 #: Each declares the commands of its noun.
 _NOUNS = (database, imports, conductors, staging, stores, images, protections, explain)
+_NAMES = 'db, imports, conductors, staging, stores, images, protections or explain'
 #: As shells show what a signal has ended.
 _INTERRUPTED = 128 + signal.SIGINT
 _UNHEARD = 128 + signal.SIGPIPE
-_NAMES = 'db, imports, conductors, staging, stores, images, protections or explain'
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -207,7 +207,7 @@ class SQLJobBoard(base.NotifyingJobBoard):
         try:
             taken = self.write(lambda tx: self._take(tx, job, who))
         except (KeyError, TypeError, ValueError) as error:  # a record that no release has written
-            LOG.exception('The record of import %s cannot be read; others go on', job.uuid)
+            LOG.error('The record of import %s cannot be read, and others go on: %r', job.uuid, error)
             raise exceptions.UnclaimableJob(f'{job} cannot be read') from error
         if taken is None:
             raise exceptions.UnclaimableJob(f'{job} is held by another worker, has ended or must wait')

@@ -193,6 +193,16 @@ class UnrunnableTestCase(testtools.TestCase):
             'the other import ends',
         )
 
+    def test_a_record_that_cannot_be_decoded_blocks_nobody(self) -> None:
+        story = self.story()
+        _, other = story.begin()
+        self.rewrite(story, story.import_id, staged='{')
+        story.workers.start()
+        wait_until(
+            lambda: story.db.read(lambda tx: tx.imports.get(other)).state is ImportState.SUCCEEDED,
+            'the other import ends, which comes after it',
+        )
+
     def test_imports_of_a_newer_flow_are_left_alone_and_block_nobody(self) -> None:
         story = self.story()
         newer = [self._newer(story) for _ in range(60)]  # more than one look at the board fetches
