@@ -51,7 +51,7 @@ def add_limit(parser: argparse.ArgumentParser) -> None:
 
 @contextlib.contextmanager
 def services(conf: cfg.ConfigOpts) -> Iterator[Services]:
-    """The parts of the service, over a database of this release. Raises DatabaseNotSynced."""
+    """The parts of the service, over a database of this release. Raises DatabaseNotSynced, DatabaseNewer."""
     parts = Services.build(conf, serves=False)
     try:
         upkeep.check(conf.database.connection)

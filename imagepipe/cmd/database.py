@@ -54,8 +54,7 @@ def show_version(conf: cfg.ConfigOpts) -> int:
         print(json.dumps({'revision': found, 'needed': wanted}, indent=2))
     elif found is not None:
         print(found)
-    if found != wanted:
-        raise errors.DatabaseNotSynced(found=found or 'none', wanted=wanted)
+    upkeep.check_revision(found)
     return 0
 
 

@@ -12,6 +12,9 @@ from oslo_db.sqlalchemy import exc_filters
 #: Execution option of a transaction that only reads (SQLite: no write lock is taken).
 READ_ONLY = 'imagepipe_read_only'
 
+#: Seconds for which an answer of MariaDB or MySQL is waited for.
+ANSWER = 60
+
 #: MariaDB's needs a session at REPEATABLE READ, which the engine sees to.
 BEGIN_SNAPSHOT = {
     'sqlite': 'BEGIN',
@@ -70,6 +73,15 @@ def create(
     return engine
 
 
+def be_patient(engine: sa.Engine) -> None:
+    """Its statements take as long as they take, as those must that change a schema."""
+
+    def connect(_dialect: object, _record: object, _args: object, options: dict[str, object]) -> None:
+        options |= {name: None for name in ('read_timeout', 'write_timeout') if name in options}
+
+    sa.event.listen(engine, 'do_connect', connect)
+
+
 def bearable_silence(lease: float) -> float:
     """Seconds for create(): a claim of this lease is taken over after the lease and these, at the latest."""
     return max(1.0, lease / 2)
@@ -109,7 +121,7 @@ def _network_options(url: sa.URL) -> dict[str, object]:
             # Keepalives are for connections at rest: what was sent and not acknowledged has its own limit.
             'tcp_user_timeout': 25_000,
         }
-    return {'charset': 'utf8mb4', 'connect_timeout': 10, 'read_timeout': 60, 'write_timeout': 60}
+    return {'charset': 'utf8mb4', 'connect_timeout': 10, 'read_timeout': ANSWER, 'write_timeout': ANSWER}
 
 
 def _session_options(url: sa.URL, *, reading: bool, silence: float | None) -> dict[str, object]:

@@ -9,11 +9,14 @@ from alembic import command, config, script
 from alembic.runtime import migration
 from taskflow.persistence.backends import impl_sqlalchemy
 
+from imagepipe import errors
 from imagepipe.db import engines
 
 #: TaskFlow keeps its own version in `alembic_version`; ours must not meet it.
 VERSION_TABLE = 'imagepipe_alembic_version'
 _LOCK = 'imagepipe_db_sync'
+#: Seconds for which one waits for another on MariaDB and MySQL; on PostgreSQL it is as long as it takes.
+LOCK_WAIT = 600
 #: A number for PostgreSQL's advisory lock that nobody else is likely to use.
 _LOCK_NUMBER = 0x696D61676570
 
@@ -25,8 +28,12 @@ TASKFLOW_INDEXES = {
 
 
 def sync(url: str) -> None:
-    """Upgrade to the newest revision; one at a time, however many start it together."""
+    """Upgrade to the newest revision; one at a time, however many start it together.
+
+    Raises DatabaseUnusable.
+    """
     engine = engines.create(url, translate=False)
+    engines.be_patient(engine)
     try:
         with _locked(engine):
             taskflow(engine)
@@ -57,6 +64,12 @@ def head() -> str:
     return script.ScriptDirectory.from_config(_config()).get_current_head()
 
 
+def knows(revision: str) -> bool:
+    """Whether it is a revision of this release or of one before it."""
+    known = script.ScriptDirectory.from_config(_config()).walk_revisions()
+    return revision in {each.revision for each in known}
+
+
 def _upgrade(engine: sa.Engine) -> None:
     settings = _config()
     with engine.begin() as connection:
@@ -85,7 +98,8 @@ def _locked(engine: sa.Engine) -> Iterator[None]:
         if engine.dialect.name == 'postgresql':
             connection.execute(sa.select(sa.func.pg_advisory_lock(_LOCK_NUMBER)))
         elif engine.dialect.name in ('mysql', 'mariadb'):
-            connection.execute(sa.select(sa.func.get_lock(_LOCK, 600)))
+            if not connection.scalar(sa.select(sa.func.get_lock(_LOCK, LOCK_WAIT))):
+                raise errors.DatabaseUnusable(reason='another db sync is at work, and does not end')
         else:
             connection.rollback()
         try:

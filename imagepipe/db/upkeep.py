@@ -26,8 +26,13 @@ _BOOKS = sa.table('logbooks', sa.column('uuid'))
 
 
 def sync(url: str) -> tuple[str | None, str]:
-    """Bring the database to this release; its revision before and after. Raises DatabaseUnusable."""
+    """Bring the database to this release; its revision before and after.
+
+    Raises DatabaseUnusable, DatabaseNewer.
+    """
     before = version(url)
+    if before is not None and not migrate.knows(before):
+        raise errors.DatabaseNewer(found=before)
     with explained():
         migrate.sync(url)
     return before, migrate.head()
@@ -40,8 +45,18 @@ def version(url: str) -> str | None:
 
 
 def check(url: str) -> None:
-    """The database is at this release's revision. Raises DatabaseUnusable, DatabaseNotSynced."""
-    found, wanted = version(url), migrate.head()
+    """The database is at this release's revision.
+
+    Raises DatabaseUnusable, DatabaseNotSynced, DatabaseNewer.
+    """
+    check_revision(version(url))
+
+
+def check_revision(found: str | None) -> None:
+    """It is this release's. Raises DatabaseNotSynced, DatabaseNewer."""
+    wanted = migrate.head()
+    if found is not None and not migrate.knows(found):
+        raise errors.DatabaseNewer(found=found)
     if found != wanted:
         raise errors.DatabaseNotSynced(found=found or 'none', wanted=wanted)
 

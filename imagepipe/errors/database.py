@@ -8,7 +8,10 @@ class DatabaseUnavailable(Unavailable):
 
     code = 'imagepipe.database.unavailable'
     template = 'The database cannot be used at the moment.'
-    cure = 'See whether the database is up, reachable and has connections left. Nothing was done: try again.'
+    cure = (
+        'See whether the database is up, reachable and has connections left. Try again; where a connection '
+        'broke at the end of a change, look first whether it was made.'
+    )
 
 
 class DatabaseUnusable(ImagepipeError):
@@ -27,6 +30,17 @@ class DatabaseNotSynced(ImagepipeError):
         'The database is at revision {found}, this release needs {wanted}: run imagepipe-manage db sync.'
     )
     cure = 'Run imagepipe-manage db sync.'
+
+
+class DatabaseNewer(ImagepipeError):
+    """The database was synced by a newer release than the one that is asked."""
+
+    code = 'imagepipe.database.newer'
+    template = (
+        'The database is at revision {found}, which this release does not know: a newer release has synced '
+        'it. Use the imagepipe-manage of that one.'
+    )
+    cure = 'Use the commands of the newer release, and upgrade this host. Services that run go on.'
 
 
 class GlanceDatabaseUnusable(ImagepipeError):

@@ -35,8 +35,8 @@ class DatabaseTest(testscenarios.WithScenarios, testtools.TestCase):
     def setUp(self) -> None:
         super().setUp()
         self.config = pathlib.Path(self.useFixture(fixtures.TempDir()).path, 'imagepipe.conf')
-        url = use_database(self, create_schema=False).url
-        write_config(str(self.config), {'database.connection': url})
+        self.database = use_database(self, create_schema=False)
+        write_config(str(self.config), {'database.connection': self.database.url})
 
     def test_sync_and_version(self) -> None:
         status, out, err = called(self.config, 'db', 'version', '--format', 'json')
@@ -59,6 +59,19 @@ class DatabaseTest(testscenarios.WithScenarios, testtools.TestCase):
             (0, f'The database was at revision {migrate.head()} already.\n', ''),
             called(self.config, 'db', 'sync'),
         )
+
+    def test_a_database_of_a_newer_release(self) -> None:
+        called(self.config, 'db', 'sync')
+        version = sa.table(migrate.VERSION_TABLE, sa.column('version_num'))
+        with self.database.engine.begin() as connection:
+            connection.execute(sa.update(version).values(version_num='9999'))
+        told = (
+            'imagepipe-manage: The database is at revision 9999, which this release does not know: a newer '
+            'release has synced it. Use the imagepipe-manage of that one. (imagepipe.database.newer)\n'
+        )
+        self.assertEqual((1, '9999\n', told), called(self.config, 'db', 'version'))
+        for command in (('db', 'sync'), ('imports', 'list')):
+            self.assertEqual((1, '', told), called(self.config, *command))
 
     def test_imports_of_a_database_that_was_never_synced(self) -> None:
         status, out, err = called(self.config, 'imports', 'list')

@@ -4,6 +4,7 @@ import datetime
 import sys
 from concurrent import futures
 
+import fixtures
 import sqlalchemy as sa
 import testtools
 from alembic import command
@@ -11,6 +12,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from testscenarios import WithScenarios
 
+from imagepipe import errors
 from imagepipe.db import engines, migrate, schema
 from imagepipe.db.database import Database
 from imagepipe.tests.fixtures import commands
@@ -122,3 +124,32 @@ class ConcurrentSyncTest(WithScenarios, testtools.TestCase):
         for run in runs:
             run.result()
         self.assertEqual(migrate.head(), migrate.version(url))
+
+
+class PatienceTest(testtools.TestCase):
+    """MariaDB keeps what a sync has done that was broken off in its middle: the next one could not go on."""
+
+    database_kind = 'mariadb'
+
+    def setUp(self):
+        super().setUp()
+        self.url = use_database(self, create_schema=False).url
+        engine = engines.create(self.url, translate=False)
+        self.addCleanup(engine.dispose)
+        self.other = engine.connect()
+        self.addCleanup(self.other.close)
+        self.useFixture(fixtures.MockPatchObject(engines, 'ANSWER', 1))
+        self.other.execute(sa.select(sa.func.get_lock(migrate._LOCK, 60)))
+
+    def test_a_statement_takes_as_long_as_it_takes(self):
+        with futures.ThreadPoolExecutor() as pool:
+            run = pool.submit(migrate.sync, self.url)
+            self.assertRaises(futures.TimeoutError, run.result, 3 * engines.ANSWER)
+            self.other.execute(sa.select(sa.func.release_lock(migrate._LOCK)))
+            run.result()
+        self.assertEqual(migrate.head(), migrate.version(self.url))
+
+    def test_without_the_lock_nothing_is_done(self):
+        self.useFixture(fixtures.MockPatchObject(migrate, 'LOCK_WAIT', 0))
+        self.assertRaises(errors.DatabaseUnusable, migrate.sync, self.url)
+        self.assertEqual([], sa.inspect(self.other).get_table_names())
