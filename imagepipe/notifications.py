@@ -207,14 +207,17 @@ class Sender(threading.Thread):
     def deliver(self) -> int:
         """Deliver one page of what is due; how many letters were looked at.
 
-        With the broker away one letter is tried and the others are given back as they are, and so are those
-        that a slow broker has not taken long before they would be lent to another sender. When it is back,
+        With the broker away one letter is tried, and what else was at hand is given back as it is. So is what
+        a slow broker has not taken long before it would be lent to another sender. When the broker is back,
         whatever it refused meanwhile is due at once.
         """
         if time.monotonic() < self._left_alone:
             return 0
         until = time.monotonic() + self._lease / _SHARE
-        letters = self._db.run(lambda tx: tx.outbox.take(self._sender, lease=self._lease, limit=_PAGE))
+        away = self._refused >= AWAY
+        letters = self._db.run(
+            lambda tx: tx.outbox.take(self._sender, lease=self._lease, limit=1 if away else _PAGE, probe=away)
+        )
         sent: list[int] = []
         for position, letter in enumerate(letters):
             late = self._done.is_set() or time.monotonic() > until

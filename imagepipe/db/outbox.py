@@ -65,9 +65,13 @@ class OutboxRepository:
             self._connection.execute(sa.select(outbox.c.id).where(outbox.c.once == once)).first() is not None
         )
 
-    def take(self, sender: str, *, lease: float, limit: int) -> list[Letter]:
-        """Lend due letters to a sender; they come back after `lease` seconds unless settled."""
-        due, lend = _due(self._tx.clock), _lend(self._tx.clock)
+    def take(self, sender: str, *, lease: float, limit: int, probe: bool = False) -> list[Letter]:
+        """Lend due letters to a sender; they come back after `lease` seconds unless settled.
+
+        The oldest, in their order; to probe a broker those that are least likely to be refused for their
+        own sake.
+        """
+        due, lend = _due(self._tx.clock, probe), _lend(self._tx.clock)
         ids = list(self._connection.execute(due, {'limit': limit}).scalars())
         if not ids:
             return []
@@ -104,11 +108,10 @@ class OutboxRepository:
         )
 
     def hasten(self) -> None:
-        """The broker is back: what nobody has in hand is due now."""
+        """The broker is back: what nobody has in hand is due now, unless it was refused again and again."""
+        waits = sa.and_(outbox.c.sent_at.is_(None), outbox.c.sender.is_(None), outbox.c.due > self._tx.clock)
         self._connection.execute(
-            sa.update(outbox)
-            .where(outbox.c.sent_at.is_(None), outbox.c.sender.is_(None), outbox.c.due > self._tx.clock)
-            .values(due=self._tx.clock)
+            sa.update(outbox).where(waits, outbox.c.attempts <= _REFUSED_BY_CHANCE).values(due=self._tx.clock)
         )
 
     def is_refused(self) -> bool:
@@ -129,6 +132,8 @@ class OutboxRepository:
         ).rowcount
 
 
+#: A letter that was refused more often is one that the broker does not like, be it away or not.
+_REFUSED_BY_CHANCE = 5
 #: Building a statement costs as much as executing it: those of every look are built once.
 _AMONG = outbox.c.id.in_(sa.bindparam('ids', expanding=True))
 _AMONG_SENT = sa.update(outbox).where(_AMONG)
@@ -136,9 +141,10 @@ _LENT = sa.select(outbox).where(_AMONG, outbox.c.sender == sa.bindparam('to')).o
 
 
 @functools.lru_cache(maxsize=8)
-def _due(clock: sa.ColumnElement[float]) -> sa.Select:
+def _due(clock: sa.ColumnElement[float], probe: bool) -> sa.Select:
     due = sa.select(outbox.c.id).where(outbox.c.sent_at.is_(None), outbox.c.due <= clock)
-    return due.order_by(outbox.c.due, outbox.c.id).limit(sa.bindparam('limit', type_=sa.Integer))
+    order = (outbox.c.attempts, outbox.c.id.desc()) if probe else (outbox.c.due, outbox.c.id)
+    return due.order_by(*order).limit(sa.bindparam('limit', type_=sa.Integer))
 
 
 @functools.lru_cache(maxsize=8)

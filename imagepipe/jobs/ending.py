@@ -35,7 +35,7 @@ def commit(
     record, image = found(tx, run)
     taken = _united(taken_of(run, results))
     active = _activated(_injected(run, _described(run, image)), taken[0][1]['ready'], run.plan.os_hash_algo)
-    tx.images.save(active, expected=image)
+    active = tx.images.save(active, expected=image)
     rooms.quota.moved(tx, image, active)
     rooms.settle(tx, record, sum(result['size'] for _, result in taken), owner=image.owner)
     _locate(tx, run, image, taken)
@@ -243,7 +243,7 @@ def _requeued(tx: Transaction, record: Import, rooms: Rooms, *, kept: bool) -> I
         queued = image.to(Status.QUEUED).without_data()
         if kept:
             queued = queued.to(Status.UPLOADING, size=image.size)
-        tx.images.settle(queued, expected=image)
+        queued = tx.images.settle(queued, expected=image)
     except errors.ImageNotFound:
         return None  # also if it was there a moment ago
     rooms.quota.moved(tx, image, queued)

@@ -212,30 +212,34 @@ class FencedConnection(impl_sqlalchemy.Connection):
         """The atom's new state as operators and tenants see it."""
         shown = tx.steps
         import_id = self._run.claim.import_id
-        if self._run.plan.step_events:
-            self._tell_step(tx, atom)
         if atom.state in _ENTERED:
-            shown.enter(import_id, atom.name, _ENTERED[atom.state], worker=self._run.claim.owner)
+            state = _ENTERED[atom.state]
+            shown.enter(import_id, atom.name, state, worker=self._run.claim.owner)
         elif atom.state in _LEFT:
             error = self._run.error_of(atom.name) if atom.state != states.REVERTED else None
             tolerated = atom.state == states.SUCCESS and error is not None
+            state = StepState.FAILED if tolerated else _LEFT[atom.state]
             shown.leave(
                 import_id,
                 atom.name,
-                StepState.FAILED if tolerated else _LEFT[atom.state],
+                state,
                 error=None if error is None else (error.code, error.message),
                 progress=self._run.last_progress(atom.name),
             )
+        else:
+            return
+        if self._run.plan.step_events:
+            self._tell_step(tx, atom.name, state)
 
-    def _tell_step(self, tx: Transaction, atom: models.AtomDetail) -> None:
+    def _tell_step(self, tx: Transaction, name: str, state: StepState) -> None:
         claim = self._run.claim
         tx.notify(
             Event.IMPORT_STEP,
             {
                 'import_id': claim.import_id,
                 'image_id': claim.image_id,
-                'step': atom.name,
-                'state': (_ENTERED | _LEFT)[atom.state].value,
+                'step': name,
+                'state': state.value,
                 'worker': claim.owner,
             },
         )

@@ -107,8 +107,7 @@ def start(
         terms.check(image)
         if request.method == Method.GLANCE_DIRECT:
             tx.transfers.hold(image.id)
-        importing = image.to(Status.IMPORTING)
-        tx.images.save(importing, expected=image)
+        importing = tx.images.save(image.to(Status.IMPORTING), expected=image)
         services.quota.moved(tx, image, importing, plan.limits)
         record = _record(services, context, tx, image, request, plan, trust_id)
         tx.notify(Event.IMAGE_UPDATE, image_payload(importing))
@@ -294,12 +293,11 @@ def release(services: 'Services', context: RequestContext, import_id: str) -> tu
 
     def change(tx: 'Transaction') -> tuple[str, ImportRecord]:
         record = tx.imports.get(import_id)
-        if record.claim_owner is None:
-            raise errors.ImportNotClaimed(import_id=record.id, state=record.state.value)
         claim = Claim(
-            import_id=record.id, image_id=record.image_id, owner=record.claim_owner, epoch=record.epoch
+            import_id=record.id, image_id=record.image_id, owner=record.claim_owner or '', epoch=record.epoch
         )
-        tx.imports.release(claim)
+        if not tx.imports.release(claim):  # nobody holds it, or its worker has let it go a moment ago
+            raise errors.ImportNotClaimed(import_id=record.id, state=record.state.value)
         return record.claim_owner, records(services, context, tx, [tx.imports.get(import_id)])[0]
 
     return services.db.run(change)

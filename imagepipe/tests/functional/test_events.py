@@ -1,7 +1,10 @@
 """Notifications of an image's life: Glance's event types and payloads, each once."""
 
 import collections
+import datetime
 import json
+import pathlib
+import shutil
 import uuid
 
 import kombu
@@ -57,6 +60,14 @@ class OutboxTest(testtools.TestCase):
     def payload(self, events, event_type):
         return [payload for found, _, payload in events if found == event_type][-1]
 
+    def age(self, image_id):
+        """Nothing has happened to the image for an hour; since when, as events have it."""
+        columns = schema.images.c
+        moment = datetime.datetime.now(datetime.UTC).replace(tzinfo=None) - datetime.timedelta(hours=1)
+        aged = sa.update(schema.images).where(columns.id == image_id).values(updated_at=moment)
+        self.pipeline.services.db.run(lambda tx: tx.connection.execute(aged))
+        return self.pipeline.show(image_id)['updated_at']
+
     def test_create(self):
         image_id = self.pipeline.image('qcow2', name='server', tags=['b', 'a'], hw_disk_bus='scsi')
         ((event_type, priority, payload),) = self.events()
@@ -103,6 +114,7 @@ class OutboxTest(testtools.TestCase):
     def test_an_import_that_succeeds(self):
         image_id = self.pipeline.image()
         self.pipeline.stage(image_id, DATA)
+        long_ago = self.age(image_id)
         events = self.run_import(image_id, stores=['fast', 'cheap'])
         self.assertEqual(IMPORT_EVENTS, self.types(events))
         task = self.payload(events, 'task.success')
@@ -110,7 +122,12 @@ class OutboxTest(testtools.TestCase):
         self.assertEqual(
             ('api_image_import', 'success', 'ours'), (task['type'], task['status'], task['owner'])
         )
-        self.assertEqual('active', self.payload(events, 'image.activate')['status'])
+        activated = self.payload(events, 'image.activate')
+        self.assertEqual('active', activated['status'])
+        # Consumers order by it.
+        self.assertEqual(self.pipeline.show(image_id)['updated_at'], activated['updated_at'])
+        accepted = next(payload for found, _, payload in events if found == 'image.update')
+        self.assertLess(long_ago, accepted['updated_at'])
         self.assertEqual([], self.payload(events, 'image.upload')['os_glance_failed_import'])
         told = {payload['backend'] for found, _, payload in events if found == 'image.prepare'}
         self.assertEqual({'fast', 'cheap'}, told)
@@ -127,7 +144,9 @@ class OutboxTest(testtools.TestCase):
         failure = next(event for event in events if event[0] == 'task.failure')
         self.assertEqual(('ERROR', 'failure'), (failure[1], failure[2]['status']))
         self.assertEqual(TASK, set(failure[2]))
-        self.assertEqual('queued', self.payload(events, 'image.update')['status'])
+        queued = self.payload(events, 'image.update')
+        self.assertEqual('queued', queued['status'])
+        self.assertEqual(self.pipeline.show(image_id)['updated_at'], queued['updated_at'])
         self.assertNotIn('image.activate', self.types(events))
 
     def test_a_cancelled_import_has_one_end(self):
@@ -165,6 +184,21 @@ class OutboxTest(testtools.TestCase):
             told = [step['step'] for step in steps if step['state'] == state]
             self.assertEqual((shown, len(shown)), (set(told) & shown, len(set(told) & shown)))
         self.assertEqual({import_id}, {step['import_id'] for step in steps})
+
+    def test_a_step_that_may_fail_is_told_as_it_is_shown(self):
+        pipeline = self.useFixture(PipelineFixture(self, overrides={'import_flow.step_events': True}))
+        directory = pathlib.Path(pipeline.cloud.path('stores', 'cheap'))
+        shutil.rmtree(directory)
+        directory.touch()
+        image_id = pipeline.image()
+        pipeline.stage(image_id, DATA)
+        import_id = pipeline.start(image_id, stores=['cheap', 'fast'], all_stores_must_succeed=False)
+        pipeline.succeed(import_id)
+        told = [payload for event_type, _, payload in self.events(pipeline) if event_type == 'import.step']
+        last = {step['step']: step['state'] for step in told}
+        shown = {step['name']: step['state'] for step in pipeline.import_(import_id)['steps']}
+        self.assertEqual('failed', shown['store:cheap'])
+        self.assertEqual(shown, {name: last[name] for name in shown})
 
 
 class RabbitTest(testtools.TestCase):

@@ -20,12 +20,12 @@ class Broker:
     def __init__(self):
         self.taken = []
         self.away = False
-        self.refuses = None
+        self.refuses = ()
         self.asked = 0
 
     def __call__(self, letter):
         self.asked += 1
-        if self.away or letter.payload == self.refuses:
+        if self.away or letter.payload in self.refuses:
             raise ConnectionError('nobody there')
         self.taken.append(letter)
 
@@ -102,11 +102,34 @@ class SenderTest(WithScenarios, testtools.TestCase):
 
     def test_a_letter_that_no_broker_likes_waits_alone(self):
         sender = self.a_sender('patient', retry_wait=100.0)
-        self.broker.refuses = {'n': 3}
+        self.broker.refuses = [{'n': 3}]
         self.post(*({'n': number} for number in range(9)))
         sender.deliver()
         self.assertEqual([0, 1, 2, 4, 5, 6, 7, 8], [letter['n'] for letter in self.payloads()])
         self.assertEqual(0, sender.deliver())
+
+    def test_letters_that_no_broker_likes_hold_up_nobody(self):
+        # They are more than make it seem that the broker is away, and older than the others.
+        self.broker.refuses = [{'bad': number} for number in range(60)]
+        self.post(*self.broker.refuses)
+        for number in range(20):
+            self.post({'n': number})
+            asked = self.broker.asked
+            wait_until(lambda: self.sender.deliver() and {'n': number} in self.payloads(), 'it is sent')  # noqa: B023
+            self.assertLess(self.broker.asked - asked, 2 * AWAY + 2)
+        self.assertEqual([{'n': number} for number in range(20)], self.payloads())
+
+    def test_when_the_broker_is_back_what_it_never_takes_waits_on(self):
+        stubborn = outbox.c.payload.contains('bad')
+        self.post({'bad': 1}, {'n': 1})
+        self.db.run(
+            lambda tx: tx.connection.execute(
+                sa.update(outbox).values(due=outbox.c.due + 1000, attempts=sa.case((stubborn, 20), else_=1))
+            )
+        )
+        self.db.run(lambda tx: tx.outbox.hasten())
+        self.sender.deliver()
+        self.assertEqual([{'n': 1}], self.payloads())
 
     def test_what_another_sender_has_in_hand_stays_there_when_the_broker_is_back(self):
         self.post({'n': 1})
