@@ -117,5 +117,6 @@ class ConductorRepository:
 
 def _host(row: sa.Row) -> Host:
     drain = None if row.drain is None else Drain(row.drain)
-    lacks = frozenset(Part(name) for name in (row.lacks or '').split(',') if name)
+    # Others are those of a newer release.
+    lacks = frozenset(Part(name) for name in (row.lacks or '').split(',') if name in set(Part))
     return Host(name=row.host, drain=drain, drained_at=row.drained_at, lacks=lacks, lost_at=row.lost_at)

@@ -13,6 +13,7 @@ from imagepipe.domain.remote import RemoteImage
 _DOCUMENTS = ('staged', 'source_digests', 'result', 'trace', 'source_resume', 'source_image', 'task_input')
 #: Documents that are null until there is something to say.
 _NULLABLE = ('trace', 'source_resume', 'source_image', 'task_input')
+_READERS = {'plan': Plan.from_json, 'source_image': RemoteImage.from_json}
 _FIELDS = tuple(field.name for field in dataclasses.fields(Import))
 COLUMNS = tuple(imports.c[name] for name in _FIELDS)
 
@@ -33,27 +34,33 @@ def row(record: Import) -> dict[str, object]:
 
 
 def read(found: sa.Row) -> Import:
-    """The import of these columns; its plan is None where it cannot be read."""
+    """The import of these columns. Where a document cannot be read it is empty, and the plan is None then.
+
+    An import without a plan is given up by the conductors; whoever looks at it still may.
+    """
     values = dict(found._mapping)
-    for name in _DOCUMENTS:
-        values[name] = documents.load(values[name], None if name in _NULLABLE else {})
-    if values['source_image'] is not None:
-        values['source_image'] = RemoteImage.from_json(values['source_image'])
-    values['plan'] = _plan(values['plan'])
+    told = {name: _legible(name, values[name]) for name in ('plan', *_DOCUMENTS)}
+    values |= {name: value for name, (value, _) in told.items()}
+    if not all(legible for _, legible in told.values()):
+        values['plan'] = None
     values['state'] = ImportState(values['state'])
     return Import(**values)
 
 
-def _plan(text: str) -> Plan | None:
+def _legible(name: str, text: str | None) -> tuple[object, bool]:
+    """What a document says, nothing where it cannot be read, and whether it can."""
+    empty = None if name in _NULLABLE else {}
+    if text is None:
+        return empty, True
     try:
-        return Plan.from_json(documents.load(text))
+        return _READERS.get(name, dict)(documents.load(text)), True
     except (ValueError, TypeError, KeyError, AttributeError):
-        return None  # the conductor gives such an import up; whoever looks at it still may
+        return empty, False
 
 
 def progress(id: str, state: str, result: str) -> dict[str, str]:
     """The os_glance_* properties of an image whose latest import has these columns."""
-    stores: Mapping[str, Mapping[str, object]] = documents.load(result, {}).get('stores', {})
+    stores: Mapping[str, Mapping[str, object]] = _legible('result', result)[0].get('stores', {})
     live = ImportState(state) in LIVE
     waiting = [store for store, found in stores.items() if found['status'] == 'pending']
     failed = [store for store, found in stores.items() if found['status'] == 'failed']

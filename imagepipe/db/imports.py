@@ -238,13 +238,16 @@ class ImportRepository:
 
     def note_unknown(self, known: Collection[int]) -> None:
         """Note since when the flows of imports that wait are none of these, or that they are again."""
-        waiting = sa.update(imports).where(imports.c.live_image_id.is_not(None), self._unheld())
+        live = sa.update(imports).where(imports.c.live_image_id.is_not(None))
         is_known = imports.c.flow_version.in_(list(known))
         self._connection.execute(
-            waiting.where(imports.c.unknown_since.is_(None), ~is_known).values(unknown_since=self._tx.clock)
+            live.where(self._unheld(), imports.c.unknown_since.is_(None), ~is_known).values(
+                unknown_since=self._tx.clock
+            )
         )
+        # Those that are held, too: it would count when they are handed over.
         self._connection.execute(
-            waiting.where(imports.c.unknown_since.is_not(None), is_known).values(unknown_since=None)
+            live.where(imports.c.unknown_since.is_not(None), is_known).values(unknown_since=None)
         )
 
     def load(self, host: str, *, unknown: int) -> tuple[int, int]:

@@ -49,6 +49,8 @@ REREADABLE = frozenset({Method.WEB_DOWNLOAD, Method.GLANCE_DOWNLOAD})
 
 #: glance-direct where a store keeps what was staged: a row of FLOWS beside those of the methods.
 FROM_STORE = 'glance-direct from a store'
+#: glance-direct and web-download with duties that the first release did not know, and would leave out.
+GUARDED = 'guarded'
 #: The flow that an import accepted today is run with. The number is on record, and older releases
 #: leave numbers alone that they do not know: a new shape of a flow is a new number.
 FLOWS: Mapping[str, int] = {
@@ -58,6 +60,7 @@ FLOWS: Mapping[str, int] = {
     Method.LOCATION_IMPORT: 3,
     Method.GLANCE_DOWNLOAD: 4,
     FROM_STORE: 5,
+    GUARDED: 6,
 }
 
 
@@ -87,6 +90,8 @@ class Target:
 class Plan:
     """Everything an import is run by, frozen when it was accepted: no flow reads configuration.
 
+    Older releases leave fields out that they do not know: one that must not be left out takes a new number
+    of its flow (FLOWS), and so does any new field of Target and Signature.
     digests: hash algorithms computed over the source; os_hash_algo names the image's own.
     fetch_attempts and store_attempts count tries (1: no retry); backoff is seconds before the
     second try, doubled for each further one. staged_store: which store has what the client has staged; None:
@@ -132,6 +137,11 @@ class Plan:
         """Target formats that need a conversion, in the order of the stores."""
         wanted = dict.fromkeys(target.disk_format for target in self.targets)
         return tuple(name for name in wanted if name != self.disk_format)
+
+    @property
+    def guarded(self) -> bool:
+        """Whether it asks for what a worker that does not know it must not leave out."""
+        return bool(self.signature or self.inject or self.protections)
 
     @property
     def compares(self) -> bool:

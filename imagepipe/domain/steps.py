@@ -70,4 +70,5 @@ _NAMES: Mapping[int, Callable[[Plan], tuple[str, ...]]] = {
     3: _of_location,
     4: _of_import,
     5: _of_import,
+    6: _of_import,
 }

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from taskflow.patterns import linear_flow
 
 from imagepipe.domain.import_ import Import, Plan
-from imagepipe.flows import copy_v1, download_v1, fetched_v1, import_v1, location_v1
+from imagepipe.flows import copy_v1, download_v1, fetched_v1, guarded_v1, import_v1, location_v1
 
 #: A row for each flow; domain.import_.FLOWS says which method is run by which.
 FACTORIES: Mapping[int, Callable[[Plan, str], linear_flow.Flow]] = {
@@ -14,6 +14,7 @@ FACTORIES: Mapping[int, Callable[[Plan, str], linear_flow.Flow]] = {
     location_v1.VERSION: location_v1.location_flow,
     download_v1.VERSION: download_v1.download_flow,
     fetched_v1.VERSION: fetched_v1.fetched_flow,
+    guarded_v1.VERSION: guarded_v1.guarded_flow,
 }
 
 

@@ -8,7 +8,7 @@ from imagepipe.context import RequestContext
 from imagepipe.domain import steps
 from imagepipe.domain.event import Event, task_payload
 from imagepipe.domain.image import Image
-from imagepipe.domain.import_ import FLOWS, FROM_STORE, Import, ImportState, Method, Plan
+from imagepipe.domain.import_ import FLOWS, FROM_STORE, GUARDED, Import, ImportState, Method, Plan
 from imagepipe.domain.location import Location, LocationState
 
 if TYPE_CHECKING:
@@ -34,13 +34,19 @@ def new(
         method=method,
         state=ImportState.ACCEPTED,
         plan=plan,
-        flow_version=FLOWS[method if plan.staged_store is None else FROM_STORE],
+        flow_version=FLOWS[_recipe(method, plan)],
         logbook_id=uuidutils.generate_uuid(),
         flow_id=uuidutils.generate_uuid(),
         result={'stores': {target.store: {'status': 'pending'} for target in plan.targets}},
         trace=services.tracing and services.tracing.here(),
         **fields,
     )
+
+
+def _recipe(method: Method, plan: Plan) -> str:
+    if plan.staged_store is not None:
+        return FROM_STORE
+    return GUARDED if plan.guarded and method in (Method.GLANCE_DIRECT, Method.WEB_DOWNLOAD) else method
 
 
 def burden(services: 'Services', size: int | None) -> dict[str, object]:

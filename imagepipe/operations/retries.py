@@ -35,7 +35,7 @@ def retry(services: 'Services', context: RequestContext, import_id: str) -> Impo
     try:
         accepted = imports.start(services, context, record.image_id, request)
     except errors.ImageNotFound as error:
-        raise _refusal(record, 'its image was deleted') from error
+        raise _refusal(record, 'its image was deleted, or is not one that you see') from error
     return imports.accepted(services, context, accepted.id)
 
 

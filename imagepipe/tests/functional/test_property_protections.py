@@ -9,6 +9,7 @@ import testscenarios
 import testtools
 
 from imagepipe import errors
+from imagepipe.domain.import_ import FLOWS, GUARDED
 from imagepipe.tests.fixtures.api import V20, V21, ApiFixture
 from imagepipe.tests.fixtures.pipeline import PipelineFixture
 
@@ -206,6 +207,9 @@ class InjectionTest(ProtectionsCase):
         image_id = self.api.image(open_1='mine', fixed_1='mine')
         self.api.stage(image_id, b'data')
         import_id = self.api.start(image_id)
+        # The first release would leave them out.
+        record = self.api.services.db.read(lambda tx: tx.imports.get(import_id))
+        self.assertEqual(FLOWS[GUARDED], record.flow_version)
         self.write(self.policy_file, '"create_image_property:2": "!"\n')  # too late: this was decided
         self.api.work()
         self.api.succeed(import_id)

@@ -150,7 +150,7 @@ class OthersTest(RetryCase):
     def test_an_image_that_is_gone(self) -> None:
         story = self.cancelled(method=Method.WEB_DOWNLOAD)
         deletion.delete(story.services, ADMIN, story.image_id)
-        self.refused(story, 'its image was deleted')
+        self.refused(story, 'its image was deleted, or is not one that you see')
 
     def test_an_image_that_has_its_data(self) -> None:
         story = self.cancelled(method=Method.WEB_DOWNLOAD, content='qcow2')
