@@ -81,16 +81,17 @@ class Services:
     unpack: Callable[..., compression.Reader]
     #: None where tracing is off.
     tracing: Tracing | None
-    #: None without image_cache_dir.
+    #: None without image_cache_dir, and in processes that send no images.
     cache: Cache | None
     #: None without [jobboard] connection.
     poster: 'Poster | None'
 
     @classmethod
-    def build(cls, conf: cfg.ConfigOpts, *, serves: bool = True) -> 'Services':
+    def build(cls, conf: cfg.ConfigOpts, *, serves: bool = True, caches: bool = False) -> 'Services':
         """Build every part. Raises ConfigurationInvalid, naming the option.
 
-        serves: whether this process is a service, and makes the directories of stores and cache.
+        serves: whether this process is a service, and makes the directories of stores.
+        caches: whether it sends images, and keeps copies of them where that is configured.
         """
         _check(conf)
         tracer = tracing.setup(conf)
@@ -146,7 +147,7 @@ class Services:
             inspection_rules=rules,
             unpack=_unpacker(conf),
             tracing=tracer,
-            cache=_cache(conf, database, serves),
+            cache=_cache(conf, database) if caches else None,
             poster=_poster(conf),
         )
 
@@ -240,13 +241,12 @@ def _check(conf: cfg.ConfigOpts) -> None:
         raise errors.ConfigurationInvalid(reason='[database] connection is not set')
 
 
-def _cache(conf: cfg.ConfigOpts, database: Database, serves: bool) -> Cache | None:
+def _cache(conf: cfg.ConfigOpts, database: Database) -> Cache | None:
     if not conf.image_cache_dir:
         return None
     directory = CacheDirectory(conf.image_cache_dir)
     try:
-        if serves:
-            directory.prepare()
+        directory.prepare()
     except OSError as error:
         raise errors.ConfigurationInvalid(reason=f'image_cache_dir cannot be used: {error}') from error
     nodes_told = conf.image_cache_driver == 'centralized_db'

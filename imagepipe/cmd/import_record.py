@@ -48,7 +48,7 @@ def stores(record: Mapping[str, object]) -> str:
 
 def source_image(record: Mapping[str, object]) -> str | None:
     """The image of another region that it reads."""
-    image = record['source']['image']
+    image = record['source'].get('image')  # which the first release does not tell
     return None if image is None else f'{image["id"]} in {image["region"]}'
 
 

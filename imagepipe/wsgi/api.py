@@ -21,7 +21,7 @@ from imagepipe.wsgi.caretaker import Caretaker
 
 def build(conf: cfg.ConfigOpts) -> Application:
     """The whole API over its own Services, for one process."""
-    services = Services.build(conf)
+    services = Services.build(conf, caches=True)
     if services.cache is not None:
         Caretaker(services).start()
     return Bodies(

@@ -17,6 +17,7 @@ from imagepipe.context import system
 from imagepipe.db import schema
 from imagepipe.domain.image import Status
 from imagepipe.operations.downloads import CHUNK, download
+from imagepipe.services import Services
 from imagepipe.tests.fixtures.caching import DATA, NODE, CacheCase
 from imagepipe.tests.fixtures.databases import DATABASES
 from imagepipe.tests.fixtures.services import ServicesFixture
@@ -381,3 +382,11 @@ class ConfigurationTest(testtools.TestCase):
             self.assertIn(told, str(self.assertRaises(errors.ConfigurationInvalid, parts.build)))
         parts.conf.set_override('image_cache_dir', directory)
         self.assertTrue(parts.build().cache.node)
+
+    def test_who_sends_no_images_needs_no_node(self):
+        parts = self.useFixture(ServicesFixture(self))
+        parts.conf.set_override('image_cache_dir', self.useFixture(fixtures.TempDir()).path)
+        for serves in (True, False):
+            services = Services.build(parts.conf, serves=serves)
+            self.addCleanup(services.close)
+            self.assertIsNone(services.cache)

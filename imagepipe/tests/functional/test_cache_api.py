@@ -193,7 +193,7 @@ class SeveralNodesTest(CacheCase):
         other = 'http://node-2.example.org:9292'
         self.api.conf.set_override('worker_self_reference_url', other)
         self.api.conf.set_override('image_cache_dir', self.useFixture(fixtures.TempDir()).path)
-        second = Services.build(self.api.conf)
+        second = Services.build(self.api.conf, caches=True)
         self.addCleanup(second.close)
         image_id = self.cached()
         self.services.db.run(lambda tx: tx.cache.enqueue(other, image_id))

@@ -163,6 +163,11 @@ class TraceTest(SharedCloudTest):
         requests.get(f'{self.cloud.url}/v2/images', timeout=60)
         self.assertEqual(before, len(self.points()))
 
+    def test_a_key_that_is_no_ascii_is_none(self):
+        headers = {'X-Trace-Info': 'e30=', 'X-Trace-HMAC': 'é'.encode()}
+        answer = requests.get(f'{self.cloud.url}/v2/images', headers=headers, timeout=60)
+        self.assertEqual(200, answer.status_code, answer.text)
+
     def test_an_import_without_a_trace_has_none(self):
         """Its steps run in threads that have traced other imports before."""
         for _ in range(3):
