@@ -80,8 +80,8 @@ knows sooner says so with imagepipe-manage conductors lost.
         min=0,
         help="""
 The most bytes that staging may hold, on all hosts together, reservations
-included. Unset: what the file system has. A request that would exceed it is
-answered with 413.
+included. Unset: what the file system has. An upload that would exceed it is
+answered with 413, an import fails.
 """,
     ),
     cfg.IntOpt(

@@ -25,9 +25,9 @@ class DelegationRefused(Forbidden):
     code = 'imagepipe.identity.delegation_refused'
     template = (
         'Your rights cannot be handed on to the import: {reason}. '
-        'Use a token of a user in a project, not one of a restricted application credential.'
+        'Use a token of a user in a project, not one of an application credential.'
     )
-    cure = 'Use a token for a project, of a user or of an unrestricted application credential.'
+    cure = 'Use a token of a user in a project, not one of an application credential.'
 
 
 class DelegationLost(ImagepipeError):

@@ -60,8 +60,8 @@ class ImportNotFound(NotFound):
     code = 'imagepipe.import.not_found'
     template = 'Import {import_id} could not be found.'
     cure = (
-        'Check the id, and that the image is one that you see. Old imports are forgotten by imagepipe- '
-        'manage db purge.'
+        'Check the id, and that the image is one that you see. Old imports are forgotten by '
+        'imagepipe-manage db purge.'
     )
 
 
