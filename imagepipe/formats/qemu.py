@@ -50,8 +50,10 @@ OUTPUT_NAME = 'disk'
 NO_NEW_PRIVILEGES = ('setpriv', '--no-new-privs', '--')
 #: qemu-img ends like this at a limit: by the signal, or as bubblewrap reports it.
 LIMIT_SIGNALS = frozenset({signal.SIGXCPU, signal.SIGXFSZ, signal.SIGKILL, signal.SIGABRT, signal.SIGTRAP})
-#: Less than this free after a failure, and the failure was the lack of it.
+#: Less than this free after a failure, and the failure was the lack of it; so it was by these words of the
+#: C library, though others have made room since.
 FULL = 16 * 1024 * 1024
+NO_ROOM = (b'No space left on device', b'Disk quota exceeded')
 #: An output that failed this near to the limit of its length failed because of it: qemu-img's threads
 #: block SIGXFSZ, so it ends like after any other write error.
 NEAR = 4 * 1024 * 1024
@@ -299,7 +301,7 @@ def _failure(
     ended_by = -code if code < 0 else code - 128
     if ended_by in LIMIT_SIGNALS:
         return errors.ConversionLimit()
-    if shutil.disk_usage(work).free < FULL:
+    if any(words in ended.stderr for words in NO_ROOM) or shutil.disk_usage(work).free < FULL:
         return errors.ConversionNoSpace()
     return errors.ConversionFailed(source=source_format, target=target_format)
 

@@ -172,6 +172,19 @@ class Resources(QemuImgCase):
                 )  # fmt: skip
                 self.assertEqual([], self.leftovers())
 
+    def test_a_lack_of_room_that_is_over_is_told_as_one(self):
+        script = self.directory / 'qemu-img-without-room'
+        script.write_text(
+            '#!/bin/bash\n[ "$1" = convert ] || exec qemu-img "$@"\n'
+            'echo "qemu-img: error while converting raw: No space left on device" >&2; exit 1\n'
+        )
+        script.chmod(0o755)
+        self.assertRaises(
+            errors.ConversionNoSpace, converter(sandbox='off', binary=str(script)).convert,
+            images.built('qcow2'), 'qcow2', self.output, 'raw', workdir=self.directory / 'work',
+        )  # fmt: skip
+        self.assertEqual([], self.leftovers())
+
     def test_the_limit_of_length_is_the_kernels(self):
         write = 'open("long", "wb").truncate(%d)'
         self.assertEqual(0, self.python(write % 1000, file_size=1000).returncode)
