@@ -209,7 +209,7 @@ class Sender(threading.Thread):
 
         With the broker away one letter is tried, and what else was at hand is given back as it is. So is what
         a slow broker has not taken long before it would be lent to another sender. When the broker is back,
-        whatever it refused meanwhile is due at once.
+        whatever it refused meanwhile is due within seconds.
         """
         if time.monotonic() < self._left_alone:
             return 0
@@ -237,11 +237,13 @@ class Sender(threading.Thread):
         try:
             self._notify(letter)
         except Exception as error:  # noqa: BLE001  an edge: any client of any broker raises here
+            wait = min(MAX_WAIT, self._retry_wait * 2 ** min(letter.attempts, 10))
+            probed = self._refused >= AWAY
             self._refused += 1
             if self._refused >= AWAY:
-                pause = self._retry_wait * 2 ** min(self._refused - AWAY, 10)
-                self._left_alone = time.monotonic() + min(MAX_PROBE, pause)
-            wait = min(MAX_WAIT, self._retry_wait * 2 ** min(letter.attempts, 10))
+                pause = min(MAX_PROBE, self._retry_wait * 2 ** min(self._refused - AWAY, 10))
+                self._left_alone = time.monotonic() + pause
+                wait = pause if probed else wait  # which says nothing of the letter
             LOG.warning(
                 'Notification %s %s was not taken (%s); again in %.0f s',
                 letter.id,

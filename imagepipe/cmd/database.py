@@ -21,7 +21,7 @@ def declare(nouns: commands.Parsers) -> None:
     """The commands of the database, and of what is loaded into it."""
     parsers = commands.noun(nouns, 'db', 'the database')
     commands.add(parsers, 'sync', sync, 'bring the database to the revision of this release')
-    about = 'print the revision of the database; 1 when it needs a sync'
+    about = 'print the revision of the database; 1 when it is not that of this release'
     commands.add_format(commands.add(parsers, 'version', show_version, about))
     about = 'forget ended imports and sent notifications; images stay'
     command = commands.add(parsers, 'purge', purge, about)

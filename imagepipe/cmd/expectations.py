@@ -31,7 +31,7 @@ def _of_live(facts: Facts) -> list[str]:
     if facts.record.waits_for_host is not None:
         return [*_of_waiting(facts, why), *_of_state(facts)]
     if not facts.takers:
-        return [f'{why}, and {_idle(facts)}']
+        return [f'{why}, and {_strange(facts) if facts.strangers else _idle(facts)}']
     others = facts.waiting - 1
     queue = f'; {others} others wait too' if others > 0 else ''
     return [
@@ -56,6 +56,11 @@ def _of_waiting(facts: Facts, why: str) -> list[str]:
         f'It {then} once that host has given no sign for {tables.duration(facts.lost_after)} ([staging] '
         f'lost_after), or with: imagepipe-manage conductors lost {host}',
     ]
+
+
+def _strange(facts: Facts) -> str:
+    flow = facts.import_.flow_version
+    return f'none that is alive knows flow {flow}: it waits for a conductor of this release.'
 
 
 def _idle(facts: Facts) -> str:

@@ -66,7 +66,7 @@ OPTS = [
         min=1.0,
         max=3600.0,
         help='Seconds after which the claim of a worker that gives no sign expires, and another worker '
-        'takes its import over. Renewed once a second, and at least four times in it. A short lease takes '
+        'takes its import over. Renewed once a second, and at least three times in it. A short lease takes '
         'over sooner and tolerates shorter pauses of the database. PostgreSQL and MariaDB are told to end '
         'a transaction whose client has said nothing for half of it: a host that was cut off keeps no locks '
         'for longer. With MySQL, which cannot do that, a low wait_timeout of the server does it.',

@@ -116,7 +116,7 @@ class ConductorRepository:
 
 
 def _host(row: sa.Row) -> Host:
-    drain = None if row.drain is None else Drain(row.drain)
-    # Others are those of a newer release.
+    # What stands there otherwise is a newer release's.
+    drain = None if row.drain is None else Drain(row.drain) if row.drain in set(Drain) else Drain.FINISH
     lacks = frozenset(Part(name) for name in (row.lacks or '').split(',') if name in set(Part))
     return Host(name=row.host, drain=drain, drained_at=row.drained_at, lacks=lacks, lost_at=row.lost_at)

@@ -77,7 +77,8 @@ def be_patient(engine: sa.Engine) -> None:
     """Its statements take as long as they take, as those must that change a schema."""
 
     def connect(_dialect: object, _record: object, _args: object, options: dict[str, object]) -> None:
-        options |= {name: None for name in ('read_timeout', 'write_timeout') if name in options}
+        for name in ('read_timeout', 'write_timeout'):
+            options.pop(name, None)
 
     sa.event.listen(engine, 'do_connect', connect)
 

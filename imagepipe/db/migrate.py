@@ -1,6 +1,7 @@
 """Bringing a database to this release's schema: ours by alembic, TaskFlow's by its own migrations."""
 
 import contextlib
+import logging
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,11 +13,13 @@ from taskflow.persistence.backends import impl_sqlalchemy
 from imagepipe import errors
 from imagepipe.db import engines
 
+LOG = logging.getLogger(__name__)
+
 #: TaskFlow keeps its own version in `alembic_version`; ours must not meet it.
 VERSION_TABLE = 'imagepipe_alembic_version'
 _LOCK = 'imagepipe_db_sync'
-#: Seconds for which one waits for another on MariaDB and MySQL; on PostgreSQL it is as long as it takes.
-LOCK_WAIT = 600
+#: Seconds between two lines of the log that tell of another sync.
+LOCK_WAIT = 60
 #: A number for PostgreSQL's advisory lock that nobody else is likely to use.
 _LOCK_NUMBER = 0x696D61676570
 
@@ -91,6 +94,15 @@ def _index_taskflow(engine: sa.Engine) -> None:
                 connection.exec_driver_sql(f'CREATE INDEX {name} ON {table} ({column})')
 
 
+def _lock_mariadb(connection: sa.Connection) -> None:
+    # It is silent while another connection migrates, however low the server's own limit of that is.
+    connection.exec_driver_sql('SET SESSION wait_timeout = 604800')
+    while (got := connection.scalar(sa.select(sa.func.get_lock(_LOCK, LOCK_WAIT)))) == 0:
+        LOG.warning('Another db sync is at work; this one waits for it')
+    if got is None:
+        raise errors.DatabaseUnusable(reason='the lock of db sync cannot be had')
+
+
 @contextlib.contextmanager
 def _locked(engine: sa.Engine) -> Iterator[None]:
     """An advisory lock where the database has one; SQLite's writers wait for each other anyhow."""
@@ -98,8 +110,7 @@ def _locked(engine: sa.Engine) -> Iterator[None]:
         if engine.dialect.name == 'postgresql':
             connection.execute(sa.select(sa.func.pg_advisory_lock(_LOCK_NUMBER)))
         elif engine.dialect.name in ('mysql', 'mariadb'):
-            if not connection.scalar(sa.select(sa.func.get_lock(_LOCK, LOCK_WAIT))):
-                raise errors.DatabaseUnusable(reason='another db sync is at work, and does not end')
+            _lock_mariadb(connection)
         else:
             connection.rollback()
         try:

@@ -132,7 +132,7 @@ class OutboxRepository:
         ).rowcount
 
 
-#: A letter that was refused more often is one that the broker does not like, be it away or not.
+#: A letter that was refused more often may be one that the broker does not like, be it away or not.
 _REFUSED_BY_CHANCE = 5
 #: Building a statement costs as much as executing it: those of every look are built once.
 _AMONG = outbox.c.id.in_(sa.bindparam('ids', expanding=True))

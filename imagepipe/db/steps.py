@@ -107,7 +107,8 @@ class StepRepository:
             )
         ).one()
         failure = StepFailure(attempt=row.attempt, code=code, message=message, at=self._tx.now)
-        return documents.dump([*documents.load(row.failures, []), failure.as_json()][-_TOLD:])
+        failures = [*_failures(row.failures), failure][-_TOLD:]
+        return documents.dump([each.as_json() for each in failures])
 
     def progress(self, import_id: str, progress: Mapping[str, tuple[int, int | None]]) -> None:
         """Bytes done and total of running steps, by name; a step that has ended has said its last."""
@@ -179,5 +180,13 @@ class StepRepository:
 
 
 def _step(row: sa.Row) -> Step:
-    failures = tuple(StepFailure.from_json(each) for each in documents.load(row.failures, []))
-    return Step(**(dict(row._mapping) | {'state': StepState(row.state), 'failures': failures}))
+    values = {'state': StepState(row.state), 'failures': _failures(row.failures)}
+    return Step(**(dict(row._mapping) | values))
+
+
+def _failures(text: str | None) -> tuple[StepFailure, ...]:
+    """The attempts that failed; none where that cannot be read, for nothing is decided by it."""
+    try:
+        return tuple(StepFailure.from_json(each) for each in documents.load(text, []))
+    except (ValueError, TypeError, KeyError):
+        return ()

@@ -59,22 +59,32 @@ class WorkerRepository:
         statement = sa.select(workers.c.name).where(workers.c.seen > self._tx.clock - within)
         return list(self._connection.execute(statement.order_by(workers.c.name)).scalars())
 
-    def taking(self, within: float) -> list[str]:
-        """Names of those of them that take imports: neither they nor their hosts are drained."""
+    def taking(self, within: float, flow: int) -> tuple[list[str], list[str]]:
+        """Names of those of them that take imports: neither they nor their hosts are drained.
+
+        Those that know this flow, and the others.
+        """
         drained = sa.exists().where(
             conductor_hosts.c.host == workers.c.host, conductor_hosts.c.drain.is_not(None)
         )
-        statement = sa.select(workers.c.name).where(
+        statement = sa.select(workers.c.name, workers.c.flows).where(
             workers.c.seen > self._tx.clock - within, workers.c.draining == sa.false(), ~drained
         )
-        return list(self._connection.execute(statement.order_by(workers.c.name)).scalars())
+        rows = self._connection.execute(statement.order_by(workers.c.name)).all()
+        known = [row.name for row in rows if flow in _flows(row.flows)]
+        return known, [row.name for row in rows if row.name not in known]
 
     def flows(self, within: float) -> set[int]:
         """The versions of flows that workers know which were seen within so many seconds."""
         statement = sa.select(workers.c.flows).where(workers.c.seen > self._tx.clock - within).distinct()
         told = self._connection.execute(statement).scalars()
-        return {int(version) for flows in told for version in (flows or '').split(',') if version}
+        return {version for flows in told for version in _flows(flows)}
 
     def forget(self, unseen_for: float) -> None:
         """Drop the rows of workers that died long ago."""
         self._connection.execute(sa.delete(workers).where(workers.c.seen < self._tx.clock - unseen_for))
+
+
+def _flows(told: str | None) -> set[int]:
+    """The versions that a worker knows; one of the first release says none, and knows the first."""
+    return {int(version) for version in (told or '1').split(',')}

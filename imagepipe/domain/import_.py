@@ -5,6 +5,7 @@ import datetime
 import enum
 from collections.abc import Mapping
 
+from imagepipe.domain import records
 from imagepipe.domain.remote import RemoteImage
 from imagepipe.domain.signature import Signature
 from imagepipe.domain.usage import Limits
@@ -90,8 +91,8 @@ class Target:
 class Plan:
     """Everything an import is run by, frozen when it was accepted: no flow reads configuration.
 
-    Older releases leave fields out that they do not know: one that must not be left out takes a new number
-    of its flow (FLOWS), and so does any new field of Target and Signature.
+    Older releases leave fields out that they do not know, here and in the parts: one that must not be left
+    out takes a new number of its flow (FLOWS).
     digests: hash algorithms computed over the source; os_hash_algo names the image's own.
     fetch_attempts and store_attempts count tries (1: no retry); backoff is seconds before the
     second try, doubled for each further one. staged_store: which store has what the client has staged; None:
@@ -141,7 +142,7 @@ class Plan:
     @property
     def guarded(self) -> bool:
         """Whether it asks for what a worker that does not know it must not leave out."""
-        return bool(self.signature or self.inject or self.protections)
+        return bool(self.signature or self.inject)
 
     @property
     def compares(self) -> bool:
@@ -161,12 +162,11 @@ class Plan:
     @classmethod
     def from_json(cls, value: Mapping[str, object]) -> 'Plan':
         """The plan that as_json wrote; unknown keys are those of a newer release."""
-        known = {field.name for field in dataclasses.fields(cls)}
-        fields = {name: item for name, item in value.items() if name in known}
-        fields['targets'] = tuple(Target(**target) for target in fields['targets'])
+        fields = records.known(cls, value)
+        fields['targets'] = tuple(Target(**records.known(Target, target)) for target in fields['targets'])
         fields |= {name: tuple(fields[name]) for name in _LISTS if name in fields}
         if fields.get('signature') is not None:
-            fields['signature'] = Signature(**fields['signature'])
+            fields['signature'] = Signature(**records.known(Signature, fields['signature']))
         return cls(**fields)
 
     def of(self, remote: RemoteImage | None) -> 'Plan':
@@ -189,7 +189,7 @@ _LISTS = ('digests', 'protections', 'convert_formats', 'property_prefixes')
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Import:
-    """The only record of an import. Times are naive UTC; plan is None where it cannot be decoded."""
+    """The only record of an import. Times are naive UTC; plan is None where the record cannot be decoded."""
 
     id: str
     image_id: str
@@ -293,7 +293,7 @@ class StepFailure:
     @classmethod
     def from_json(cls, found: Mapping[str, object]) -> 'StepFailure':
         """From the database."""
-        return cls(**{**found, 'at': datetime.datetime.fromisoformat(found['at'])})
+        return cls(**{**records.known(cls, found), 'at': datetime.datetime.fromisoformat(found['at'])})
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

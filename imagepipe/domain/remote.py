@@ -7,7 +7,7 @@ import string
 from collections.abc import Iterable, Mapping
 
 from imagepipe import errors
-from imagepipe.domain import encryption, properties, signature
+from imagepipe.domain import encryption, properties, records, signature
 
 #: Interfaces of endpoints in a service catalog.
 INTERFACES = ('public', 'internal', 'admin')
@@ -94,8 +94,10 @@ class RemoteImage:
     @classmethod
     def from_json(cls, value: Mapping[str, object]) -> 'RemoteImage':
         """The image that as_json wrote."""
-        found = value.get('found')
-        return cls(**{**value, 'found': None if found is None else Description(**found)})
+        fields = records.known(cls, value)
+        if fields.get('found') is not None:
+            fields['found'] = Description(**records.known(Description, fields['found']))
+        return cls(**fields)
 
 
 def _format(document: Mapping[str, object], name: str) -> str:

@@ -38,7 +38,7 @@ class DatabaseNewer(ImagepipeError):
     code = 'imagepipe.database.newer'
     template = (
         'The database is at revision {found}, which this release does not know: a newer release has synced '
-        'it. Use the imagepipe-manage of that one.'
+        'it. Use the commands of that one.'
     )
     cure = 'Use the commands of the newer release, and upgrade this host. Services that run go on.'
 

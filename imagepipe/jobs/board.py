@@ -204,7 +204,11 @@ class SQLJobBoard(base.NotifyingJobBoard):
         """Take the import. Raises UnclaimableJob, NotFound."""
         if not (registry.knows(job.flow_version) or job.given_up):
             raise exceptions.UnclaimableJob(f'{job} needs a newer worker')
-        taken = self.write(lambda tx: self._take(tx, job, who))
+        try:
+            taken = self.write(lambda tx: self._take(tx, job, who))
+        except (KeyError, TypeError, ValueError) as error:  # a record that no release has written
+            LOG.error('The record of import %s cannot be read, and others go on: %r', job.uuid, error)
+            raise exceptions.UnclaimableJob(f'{job} cannot be read') from error
         if taken is None:
             raise exceptions.UnclaimableJob(f'{job} is held by another worker, has ended or must wait')
         job.claim, job.record = taken

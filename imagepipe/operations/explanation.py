@@ -26,10 +26,10 @@ class Facts:
     """An import and all that has to do with it, as it was at the moment `now`.
 
     image_status is None when there is no such image any more. lease: seconds until the claim on it runs
-    out. workers: those that are alive; takers: those of them that take imports. drained: the hosts that
-    shall take none. told: when its end was sent to the broker, and how often that failed. obstacle: why it
-    cannot be retried. waiting: how many imports have no worker. lost_after: seconds without a sign after
-    which a host that has staged data is given up.
+    out. workers: those that are alive; takers: those of them that take imports and know the flow; strangers:
+    those that take imports and do not. drained: the hosts that shall take none. told: when its end was sent
+    to the broker, and how often that failed. obstacle: why it cannot be retried. waiting: how many imports
+    have no worker. lost_after: seconds without a sign after which a host that has staged data is given up.
     """
 
     record: ImportRecord
@@ -37,6 +37,7 @@ class Facts:
     lease: float | None
     workers: tuple[str, ...]
     takers: tuple[str, ...]
+    strangers: tuple[str, ...]
     drained: frozenset[str]
     waiting: int
     told: tuple[datetime.datetime | None, int] | None
@@ -80,13 +81,15 @@ def _by_id(tx: 'Transaction', wanted: str) -> list[Import]:
 def _facts(services: 'Services', context: RequestContext, tx: 'Transaction', record: ImportRecord) -> Facts:
     found = record.import_
     within = services.conf.conductor.lease * _LEASES
+    takers, strangers = tx.workers.taking(within, found.flow_version)
     condemned = [each.store for each in record.locations if each.state is LocationState.DELETING]
     return Facts(
         record=record,
         image_status=_image_status(tx, found),
         lease=tx.imports.lease(found.id),
         workers=tuple(tx.workers.alive(within)),
-        takers=tuple(tx.workers.taking(within)),
+        takers=tuple(takers),
+        strangers=tuple(strangers),
         drained=frozenset(host.name for host in tx.conductors.hosts() if host.drain is not None),
         waiting=tx.imports.count_unheld(),
         told=tx.outbox.delivery(f'end:{found.id}'),

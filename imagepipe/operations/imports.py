@@ -293,11 +293,14 @@ def release(services: 'Services', context: RequestContext, import_id: str) -> tu
 
     def change(tx: 'Transaction') -> tuple[str, ImportRecord]:
         record = tx.imports.get(import_id)
+        unclaimed = errors.ImportNotClaimed(import_id=record.id, state=record.state.value)
+        if record.claim_owner is None:
+            raise unclaimed
         claim = Claim(
-            import_id=record.id, image_id=record.image_id, owner=record.claim_owner or '', epoch=record.epoch
+            import_id=record.id, image_id=record.image_id, owner=record.claim_owner, epoch=record.epoch
         )
-        if not tx.imports.release(claim):  # nobody holds it, or its worker has let it go a moment ago
-            raise errors.ImportNotClaimed(import_id=record.id, state=record.state.value)
+        if not tx.imports.release(claim):  # its worker has let it go a moment ago
+            raise unclaimed
         return record.claim_owner, records(services, context, tx, [tx.imports.get(import_id)])[0]
 
     return services.db.run(change)

@@ -213,6 +213,28 @@ class UnrunnableTestCase(testtools.TestCase):
             'the other import ends',
         )
 
+    def test_a_record_that_no_release_has_written_blocks_nobody(self) -> None:
+        story = self.story()
+        _, other = story.begin()
+        first = schema.import_steps.c.import_id == story.import_id
+        for damage in ({'failures': '{'}, {'state': 'odd'}):
+            story.db.run(
+                lambda tx, damage=damage: tx.connection.execute(
+                    sa.update(schema.import_steps).where(first).values(**damage)
+                )
+            )
+        story.workers.start()
+        wait_until(
+            lambda: story.db.read(lambda tx: tx.imports.get(other)).state is ImportState.SUCCEEDED,
+            'the other import ends, which comes after it',
+        )
+
+    def test_failures_that_cannot_be_read_are_none(self) -> None:
+        story = self.story()
+        story.db.run(lambda tx: tx.connection.execute(sa.update(schema.import_steps).values(failures='{')))
+        story.workers.start()
+        self.assertEqual(ImportState.SUCCEEDED, story.wait_end().state)
+
     def test_imports_of_a_newer_flow_are_left_alone_and_block_nobody(self) -> None:
         story = self.story()
         newer = [self._newer(story) for _ in range(60)]  # more than one look at the board fetches

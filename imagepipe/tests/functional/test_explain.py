@@ -208,6 +208,14 @@ class TheWholeStoryTest(ExplainCase):
         self.record(state=ImportState.REVERTING)
         self.check('What it wrote is removed, then it ends.')
 
+    def test_conductors_of_the_first_release_do_not_know_every_flow(self) -> None:
+        self.seen('img-01')
+        self.record(flow_version=2)
+        self.check(
+            'No worker holds it, and none that is alive knows flow 2: it waits for a conductor of this '
+            'release.'
+        )
+
     def test_drained_hosts_take_nothing(self) -> None:
         story = self.story
         for host in ('img-01', 'img-02'):

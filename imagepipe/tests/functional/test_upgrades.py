@@ -6,7 +6,7 @@ import testtools
 
 from imagepipe.db import schema
 from imagepipe.domain import steps
-from imagepipe.domain.import_ import FLOWS, ImportState
+from imagepipe.domain.import_ import FLOWS, GUARDED, ImportState
 from imagepipe.tests.fixtures import former
 from imagepipe.tests.fixtures.stories import SUCCESS, Ending, check_aftermath
 from imagepipe.tests.fixtures.workers import wait_until
@@ -57,10 +57,23 @@ class FormerCodeTest(testtools.TestCase):
         cloud.serve()
         self._check_works(cloud, b'by new code alone')
         cloud.stop_conductor()
+        guarded = self._guard(cloud, self._accept(cloud, b'accepted with duties of which it knows nothing'))
         waiting = self._accept(cloud, b'accepted by the new API')
         cloud.conduct(code)
         self.assertEqual({former.RELEASE}, self._releases(cloud))
         self._check_active(cloud, *waiting)
+        cloud.stop_conductor()
+        self.assertEqual('accepted', cloud.call('GET', f'/v2/imports/{guarded[1]}').json()['state'])
+        cloud.conduct()
+        self._check_active(cloud, *guarded)
+
+    def _guard(self, cloud, waiting):
+        """As it is accepted that has a signature."""
+        columns = schema.imports.c
+        numbered = sa.update(schema.imports).values(flow_version=FLOWS[GUARDED])
+        numbered = numbered.where(columns.id == waiting[1])
+        cloud.parts.services.db.run(lambda tx: tx.connection.execute(numbered))
+        return waiting
 
     def _releases(self, cloud):
         """Of the workers, as they say themselves."""

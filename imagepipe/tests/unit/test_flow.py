@@ -15,7 +15,18 @@ from taskflow.types import failure
 
 from imagepipe import errors
 from imagepipe.domain import steps
-from imagepipe.domain.import_ import AS_SOURCE, FLOWS, Claim, Import, ImportState, Method, Plan, Target
+from imagepipe.domain.import_ import (
+    AS_SOURCE,
+    FLOWS,
+    FROM_STORE,
+    GUARDED,
+    Claim,
+    Import,
+    ImportState,
+    Method,
+    Plan,
+    Target,
+)
 from imagepipe.flows import registry
 from imagepipe.flows.retries import Attempts, Restage
 from imagepipe.flows.run import Run
@@ -135,16 +146,18 @@ OWN_PLANS = {
     Method.COPY_IMAGE: COPIES,
     Method.LOCATION_IMPORT: (ONE, BEFORE, NEVER),
 }
+#: The method of an import, where FLOWS has more than that to go by.
+RUN_AS = {FROM_STORE: Method.GLANCE_DIRECT, GUARDED: Method.WEB_DOWNLOAD}
 
 
-def flow_of(chosen: Plan, method: Method) -> linear_flow.Flow:
+def flow_of(chosen: Plan, method: Method | str) -> linear_flow.Flow:
     """The flow that an import accepted today is run with."""
-    return registry.FACTORIES[FLOWS[method]](chosen, method)
+    return registry.FACTORIES[FLOWS[method]](chosen, RUN_AS.get(method, method))
 
 
-def flows() -> Iterator[tuple[Plan, Method, linear_flow.Flow]]:
-    """Every plan by every method that has such plans."""
-    for method in Method:
+def flows() -> Iterator[tuple[Plan, Method | str, linear_flow.Flow]]:
+    """Every plan by every method, or other row of FLOWS, that has such plans."""
+    for method in FLOWS:
         for chosen in OWN_PLANS.get(method, PLANS):
             yield chosen, method, flow_of(chosen, method)
 

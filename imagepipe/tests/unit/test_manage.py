@@ -67,7 +67,7 @@ class DatabaseTest(testscenarios.WithScenarios, testtools.TestCase):
             connection.execute(sa.update(version).values(version_num='9999'))
         told = (
             'imagepipe-manage: The database is at revision 9999, which this release does not know: a newer '
-            'release has synced it. Use the imagepipe-manage of that one. (imagepipe.database.newer)\n'
+            'release has synced it. Use the commands of that one. (imagepipe.database.newer)\n'
         )
         self.assertEqual((1, '9999\n', told), called(self.config, 'db', 'version'))
         for command in (('db', 'sync'), ('imports', 'list')):

@@ -89,9 +89,10 @@ class PartsTestCase(testscenarios.WithScenarios, ReadinessCase):
 
     def test_what_a_newer_release_knows_of_is_passed_over(self) -> None:
         self.db.run(lambda tx: tx.conductors.lacks(HOST, {Part.STAGING}))
-        newer = sa.update(schema.conductor_hosts).values(lacks='antimatter,staging')
+        newer = sa.update(schema.conductor_hosts).values(lacks='antimatter,staging', drain='slowly')
         self.db.run(lambda tx: tx.connection.execute(newer))
-        self.assertEqual({Part.STAGING}, self.db.read(lambda tx: tx.conductors.host(HOST)).lacks)
+        host = self.db.read(lambda tx: tx.conductors.host(HOST))
+        self.assertEqual(({Part.STAGING}, Drain.FINISH), (host.lacks, host.drain))
 
     def test_what_conductors_lack_is_told_with_their_hosts(self) -> None:
         self.db.run(lambda tx: tx.conductors.lacks(HOST, {Part.CONVERTER, Part.STAGING}))

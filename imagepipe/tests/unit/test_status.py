@@ -87,10 +87,12 @@ class ReadyTest(testscenarios.WithScenarios, Case):
     def test_a_database_of_another_release(self) -> None:
         config = self.host(conversion__sandbox='off')
         engine = engines.create(self.cloud.database_url)
-        with engine.begin() as connection:
-            connection.execute(sa.text("UPDATE imagepipe_alembic_version SET version_num = '0000'"))
-        engine.dispose()
-        self.assert_only('database', FAILURE, 'imagepipe-manage db sync', config)
+        self.addCleanup(engine.dispose)
+        for revision, told in (('0001', 'imagepipe-manage db sync'), ('9999', 'a newer release')):
+            with engine.begin() as connection:
+                update = sa.text('UPDATE imagepipe_alembic_version SET version_num = :revision')
+                connection.execute(update, {'revision': revision})
+            self.assert_only('database', FAILURE, told, config)
 
 
 class TroubleTest(Case):
